@@ -1,0 +1,233 @@
+"""The seam between the control plane and the engine, typed.
+
+Every programming call is queued and takes effect in order at the engine's next tick; none of them blocks. Ids
+(link, listener, account, permission set, subscription) are given out at the call, so that later calls can use them at
+once. A call that names an id that is gone is silently without effect: the ``Closed`` event tells.
+Text is bytes or ASCII str; times are nanoseconds.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gossamer.mesh.engine.events import Event
+
+#: Placeholders in an INFO template: replaced for each link by its id, the peer's address, a fresh nonce.
+LINK_ID: Final[int]
+PEER_HOST: Final[int]
+NONCE: Final[int]
+
+class LinkStatistics(NamedTuple):
+    link: int
+    kind: int
+    account: int
+    in_messages: int
+    out_messages: int
+    in_bytes: int
+    out_bytes: int
+    pending_bytes: int
+    subscriptions: int
+    rtt_ns: int
+    last_activity_ns: int  # on the engine's clock (``now_ns``)
+    pings_outstanding: int
+    stalls: int
+
+class SubscriptionDetail(NamedTuple):
+    link: int  # 0: the control plane's own
+    kind: int
+    account: int
+    subject: bytes
+    queue: bytes
+    sid: bytes
+    messages: int
+    max_messages: int
+    weight: int
+
+class AccountStatistics(NamedTuple):
+    account: int
+    name: bytes
+    in_messages: int
+    out_messages: int
+    in_bytes: int
+    out_bytes: int
+    subscriptions: int  # of local clients and the control plane
+    remote_subscriptions: int
+    slow_consumers: int
+
+class Totals(NamedTuple):
+    in_messages: int
+    out_messages: int
+    in_bytes: int
+    out_bytes: int
+    links: int
+    subscriptions: int
+    slow_consumers: tuple[int, int, int, int, int]  # by LinkKind
+    stalled_clients: int
+    pending_bytes: int
+    mailbox_bytes: int
+    mailbox_dropped: int
+    cache_entries: int
+    cache_hits: int
+    cache_misses: int
+    now_ns: int
+
+class Engine:
+    #: Readable when ``drain()`` has something (an eventfd; ``drain`` resets it).
+    wakeup_fd: int
+
+    def __init__(self, *, seed: int | None = None) -> None:
+        """``seed`` given: deterministic (nonces, queue picks, jitter) for simulation; None: from the system."""
+
+    # --- life ---------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Drive sockets until ``stop()``; blocks without the GIL, so call it in a thread of its own."""
+    def stop(self) -> None:
+        """End ``run()`` after the current tick; links are closed without ceremony. Safe from any thread."""
+    def step(self, now_ns: int) -> int:
+        """Instead of ``run``: one tick by hand at the given time: queued calls, fed bytes, timers, flush.
+        Returns the number of nanoseconds until the next timer is due (-1: none)."""
+    def drain(self) -> list[Event]:
+        """All events since the last call, oldest first."""
+    def destroy(self) -> None:
+        """Free everything. After this no call is allowed. ``run`` must have returned."""
+
+    # --- limits and timers, for all links --------------------------------------------------------------------------
+    def configure(
+        self,
+        *,
+        max_connections: int | None = None,  # clients; < 1 refuses all
+        max_control_line: int | None = None,
+        max_payload: int | None = None,
+        max_pending: int | None = None,
+        max_subscriptions: int | None = None,  # per client, 0 unlimited
+        max_subscription_tokens: int | None = None,  # 0 unlimited
+        pending_budget: int | None = None,  # output bytes over all links
+        mailbox_limit: int | None = None,  # bytes of messages waiting for drain()
+        write_deadline_ns: int | None = None,
+        ping_interval_ns: int | None = None,
+        ping_max: int | None = None,
+        route_ping_interval_ns: int | None = None,
+        route_ping_max: int | None = None,
+        route_write_deadline_ns: int | None = None,
+        route_retry_writes: bool | None = None,  # True: a slow route stays unless nothing at all was written
+        route_pool_size: int | None = None,  # own pool size; <= 0: no pool
+        fast_producer_stall: bool | None = None,
+        placeholder_accounts: bool | None = None,  # keep interest of unknown accounts (JWT resolver)
+        trace: bool | None = None,
+    ) -> None: ...
+
+    # --- links ---------------------------------------------------------------------------------------------------
+    def listen(
+        self,
+        descriptor: int | None,
+        *,
+        kind: int,
+        info: Sequence[bytes | int],
+        auth_timeout_ns: int = 0,  # 0: none
+    ) -> int:
+        """Accept on a listening socket, whose descriptor the engine takes over (None: for memory links only).
+        ``info`` is what a new link is sent at once: pieces of bytes and placeholders, CR LF included."""
+    def set_info(self, listener: int, info: Sequence[bytes | int]) -> None: ...
+    def close_listener(self, listener: int) -> None: ...
+    def adopt(
+        self, descriptor: int, *, kind: int, listener: int = 0, greeting: bytes = b"", host: str = "", port: int = 0
+    ) -> int:
+        """Take over a connected socket. With ``listener`` it is treated as accepted there (INFO, auth timer); else it
+        is a solicited link: ``greeting`` is sent at once and the peer's INFO is awaited."""
+    def open(self, *, kind: int, listener: int = 0, greeting: bytes = b"", host: str = "", port: int = 0) -> int:
+        """The same without a socket: a memory link. ``feed`` gives it bytes, ``Output`` events carry its answers."""
+    def feed(self, link: int, data: bytes, *, end: bool = False) -> None:
+        """Bytes received by a memory link; ``end``: the peer closed."""
+    def admit(
+        self,
+        link: int,
+        *,
+        account: int,
+        permissions: int = 0,  # 0: everything is allowed
+        verbose: bool = False,
+        pedantic: bool = False,
+        echo: bool = True,
+        headers: bool = False,
+        no_responders: bool = False,
+        max_payload: int = -1,  # -1: the server's
+        max_subscriptions: int = -1,
+        info_after_pong: bytes = b"",
+        reset: bool = False,  # second CONNECT: drop the link's subscriptions first
+    ) -> None:
+        """The verdict on a ``Hello``: go on parsing as this. ``info_after_pong`` is sent once, after the first PONG.
+        ``+OK`` is sent by the engine if ``verbose`` and the link was judged for a CONNECT."""
+    def change(self, link: int, *, permissions: int) -> None:
+        """New permissions on a live link: subscriptions no longer allowed are removed, each with its -ERR."""
+    def send(self, link: int, data: bytes, *, after_pong: bool = False) -> None:
+        """Queue bytes. ``after_pong``: only if the link has had its first PONG (asynchronous INFO to clients)."""
+    def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None:
+        """``error`` is the text inside -ERR '...'. ``flush``: what is queued goes out first."""
+    def expire(self, link: int, *, at_ns: int, reason: int, error: bytes) -> None:
+        """Close the link at that time of the engine's clock (``Totals.now_ns``); a later call replaces it; 0 cancels."""
+    def ping(self, link: int) -> None: ...
+    def resume(self, link: int) -> None:
+        """Go on parsing after a ``PeerInfo``."""
+
+    # --- routes --------------------------------------------------------------------------------------------------
+    def admit_route(self, link: int) -> None:
+        """CONNECT of an accepting route link was fine: un-park, the next thing awaited is the peer's INFO."""
+    def join_route(
+        self,
+        link: int,
+        *,
+        node: int,  # number of the remote node, the same for all its links, given out by the control plane
+        headers: bool,
+        leaf_origin: bool = False,  # lnoc
+        leaf_origin_unsubscribe: bool = False,  # lnocu
+        pool_index: int = 0,
+        pooled: bool = True,  # False: the remote or this node has no pool: all accounts on this link
+        account: int = 0,  # dedicated to this account
+    ) -> None:
+        """Register: all interest of this link's accounts is announced on it, the link is un-parked and counts."""
+
+    # --- accounts, permissions, own subscriptions ------------------------------------------------------------------
+    def account(self, name: bytes, *, dedicated_route: bool = False) -> int:
+        """The id of the account, which is made if needed. Id 1 is the first one made."""
+    def remove_account(self, account: int) -> None:
+        """Forget the account when its last link is gone; until then nothing changes."""
+    def permissions(
+        self,
+        *,
+        publish_allow: Sequence[bytes] | None = None,  # None: everything; (): nothing
+        publish_deny: Sequence[bytes] = (),
+        subscribe_allow: Sequence[tuple[bytes, bytes]] | None = None,  # (subject, queue); queue b"" plain
+        subscribe_deny: Sequence[tuple[bytes, bytes]] = (),
+        response_max: int = 0,  # 0: no allow_responses; < 0: unlimited
+        response_ttl_ns: int = 0,
+    ) -> int: ...
+    def remove_permissions(self, permissions: int) -> None:
+        """Forget the set when the last link that uses it is gone."""
+    def subscribe(self, account: int, subject: bytes, queue: bytes = b"") -> int:
+        """A subscription of the control plane: matches arrive as ``Message`` events. It counts as interest."""
+    def unsubscribe(self, subscription: int) -> None: ...
+    def publish(
+        self, account: int, subject: bytes, data: bytes = b"", *, reply: bytes = b"", header_size: int = 0
+    ) -> None: ...
+
+    # --- looking inside (waits for the end of the current tick) -------------------------------------------------------
+    def totals(self) -> Totals: ...
+    def links(self) -> list[LinkStatistics]: ...
+    def link(self, link: int) -> LinkStatistics | None: ...
+    def accounts(self) -> list[AccountStatistics]: ...
+    def subscriptions(self, *, link: int = 0, account: int = 0, limit: int = 1_000_000) -> list[SubscriptionDetail]: ...
+    def matches(self, account: int, subject: bytes) -> list[SubscriptionDetail]:
+        """Who would receive a message on this literal subject."""
+
+def subject_is_valid(subject: bytes) -> bool:
+    """May be subscribed to: no empty token, ``>`` only last."""
+
+def subject_is_literal(subject: bytes) -> bool:
+    """Valid and without wildcards."""
+
+def subject_matches(pattern: bytes, subject: bytes) -> bool:
+    """Does the pattern match the literal subject?"""
+
+def subject_covers(wide: bytes, narrow: bytes) -> bool:
+    """Is every subject that ``narrow`` matches also matched by ``wide``? (set inclusion)"""
+
+def subjects_overlap(one: bytes, other: bytes) -> bool:
+    """Is there a literal subject that both patterns match?"""
