@@ -1,0 +1,87 @@
+"""What the node's configuration says about who may come in: plain values, made by ``gossamer.mesh.options`` from a
+file or by hand in a test, consumed by ``gossamer.auth.authenticator`` (spec configuration sections 5.2-5.5, 5.7, 5.9).
+
+``place`` is where a value stood (``file:line:column``), for reasons that name their rule; empty when made by hand.
+"""
+
+from msgspec import Struct
+
+from gossamer.auth.permissions import Permissions
+
+GLOBAL_ACCOUNT = "$G"
+SYSTEM_ACCOUNT = "$SYS"
+
+
+class UserSettings(Struct, frozen=True, kw_only=True):
+    """A user entry. Either ``name`` (with ``password``, which may be a bcrypt hash) or ``nkey`` (public) is set."""
+
+    name: str = ""
+    password: str = ""
+    nkey: str = ""
+    account: str = GLOBAL_ACCOUNT
+    permissions: Permissions | None = None  # None: the account's or the block's default applies
+    connection_types: tuple[str, ...] = ()  # upper case; empty: all
+    proxy_required: bool = False
+    place: str = ""
+
+
+class AccountLimits(Struct, frozen=True, kw_only=True):
+    """-1: unlimited."""
+
+    max_connections: int = -1
+    max_subscriptions: int = -1
+    max_payload: int = -1
+    max_leafnodes: int = -1
+
+
+class AccountSettings(Struct, frozen=True, kw_only=True):
+    """An account from the configuration. Exports, imports and mappings hold the raw parsed entries until the issue
+    that brings them: the option table refuses them as not available yet."""
+
+    name: str
+    nkey: str = ""
+    default_permissions: Permissions | None = None
+    limits: AccountLimits = AccountLimits()
+    place: str = ""
+
+
+class ResolverSettings(Struct, frozen=True, kw_only=True):
+    """``kind``: memory, url, full or cache (spec configuration section 5.9)."""
+
+    kind: str
+    directory: str = ""
+    url: str = ""
+    limit: int = 0
+    interval_ns: int = 60 * 1_000_000_000
+    ttl_ns: int = 0
+    timeout_ns: int = 1_900_000_000
+    allow_delete: bool = False
+    hard_delete: bool = False
+
+
+class AuthSettings(Struct, frozen=True, kw_only=True):
+    """Everything the authenticator needs. ``timeout_ns`` 0: the default (2 s, or the TLS timeout and one more)."""
+
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    timeout_ns: int = 0
+    users: tuple[UserSettings, ...] = ()
+    accounts: tuple[AccountSettings, ...] = ()
+    default_permissions: Permissions | None = None
+    no_auth_user: str = ""
+    proxy_required: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    system_account: str = ""  # empty: the default one
+    no_system_account: bool = False
+    operators: tuple[str, ...] = ()  # operator JWTs, decoded from file or inline by the option layer
+    trusted_keys: tuple[str, ...] = ()
+    resolver: ResolverSettings | None = None
+    resolver_preload: tuple[tuple[str, str], ...] = ()  # account key, account JWT
+    resolver_pinned_accounts: tuple[str, ...] = ()
+    default_sentinel: str = ""
+
+    @property
+    def operator_mode(self) -> bool:
+        """Are users known by JWT only?"""
+        return bool(self.operators or self.trusted_keys)
