@@ -1,0 +1,1 @@
+"""Configuration: the language, the one table of options, flags, validation and reload (spec configuration)."""
