@@ -1,0 +1,275 @@
+"""The cluster side of a node: the route core's decisions, carried out on the engine and the loop.
+
+How to wire it in (the composition root does this once):
+
+    routes = RouteManager(
+        identity,                 # RouteIdentity: server id, name, version, system account
+        options.cluster,          # gossamer.mesh.options.options.ClusterOptions
+        engine,                   # gossamer.mesh.engine.core.Engine (only the part named in RouteEngine)
+        LoopScheduler(loop),      # route_dialer.py
+        LoopDialer(loop, randomness),
+        on_client_urls_changed,   # called with all *other* nodes' client addresses, sorted: tuple[str, ...]
+        log,
+        randomness=world.randomness,
+        on_cluster_name_changed=...,    # optional: a generated name gave way to another one
+        account_exists=...,             # optional: only for the exact text of a refusal
+    )
+    routes.start(descriptor=..., port=..., client_urls=("10.0.0.1:4222",))   # a bound, listening socket
+
+Every event of the engine may be offered to ``on_event``; it answers whether the event was one of a route.
+Before ``start`` the system account should exist as ``engine.account(b"$SYS", dedicated_route=routes.pins_system_account)``.
+
+Leaving (spec routes 10.3, checklist 56): ``lame_duck()`` tells the others to take our client addresses back;
+``stop_accepting()`` closes the listener and ends all dialling; then the node publishes its SHUTDOWN event; ``stop()``
+closes the links (and does the former if it was not done).
+
+Surroundings (RouteEngine, Scheduler, Dialer, RouteLog) and values (RouteIdentity, RouteRow): ``route_world.py``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
+from gossamer.mesh.engine.kinds import LinkKind
+from gossamer.mesh.options.options import ClusterOptions
+from gossamer.mesh.peers import route_actions as do
+from gossamer.mesh.peers.route_core import RouteCore
+from gossamer.mesh.peers.route_settings import settings_from
+from gossamer.mesh.peers.route_world import (
+    Dialer,
+    DialOutcome,
+    RouteEngine,
+    RouteIdentity,
+    RouteLog,
+    RouteRow,
+    Scheduler,
+    Timer,
+)
+from gossamer.mesh.world import Randomness
+
+
+class RouteManager:
+    """See the top of the file. Raises ValueError for a route URL or advertised address that cannot be read."""
+
+    def __init__(
+        self,
+        identity: RouteIdentity,
+        cluster_options: ClusterOptions,
+        engine: RouteEngine,
+        scheduler: Scheduler,
+        dialer: Dialer,
+        on_client_urls_changed: Callable[[tuple[str, ...]], None],
+        log: RouteLog,
+        *,
+        randomness: Randomness,
+        on_cluster_name_changed: Callable[[str], None] | None = None,
+        account_exists: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._options = cluster_options
+        self._settings = settings_from(cluster_options)
+        self._core = RouteCore(identity, self._settings, randomness, account_exists or (lambda name: False))
+        self._engine = engine
+        self._scheduler = scheduler
+        self._dialer = dialer
+        self._on_client_urls_changed = on_client_urls_changed
+        self._on_cluster_name_changed = on_cluster_name_changed
+        self._log = log
+        self._listener = 0
+        self._dials: dict[int, Timer] = {}
+        self._checks: dict[int, Timer] = {}
+        self._applying = False
+
+    # --- what the node does with it -------------------------------------------------------------------------------
+
+    @property
+    def cluster_name(self) -> str:
+        return self._core.cluster_name
+
+    @property
+    def pins_system_account(self) -> bool:
+        """Does the system account travel on a connection of its own?"""
+        return bool(self._core.pinned)
+
+    @property
+    def remotes(self) -> int:
+        """Other nodes with at least one registered connection."""
+        return self._core.remotes
+
+    @property
+    def client_urls(self) -> tuple[str, ...]:
+        """Where clients reach the other nodes."""
+        return self._core.client_urls
+
+    def start(self, *, descriptor: int | None, port: int, client_urls: Sequence[str] = ()) -> None:
+        """Listen on the bound socket (None: memory links only), whose real port is ``port``, and dial the configured
+        routes. ``client_urls`` are this node's own ``host:port`` for clients."""
+        options = self._options
+        self._engine.configure(
+            route_pool_size=self._settings.pool_size,
+            route_ping_interval_ns=options.ping_interval_ns,
+            route_ping_max=options.ping_max,
+            route_write_deadline_ns=options.write_deadline_ns,
+            route_retry_writes=options.write_timeout != "close",
+        )
+        info = self._core.prepare(port, tuple(client_urls))
+        timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
+        self._listener = self._engine.listen(
+            descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns
+        )
+        self._core.start()
+        self._apply()
+
+    def set_client_urls(self, client_urls: Sequence[str]) -> None:
+        """This node's own addresses for clients have changed: new links say so."""
+        self._core.set_client_urls(tuple(client_urls))
+        self._apply()
+
+    def lame_duck(self) -> None:
+        """Ask every other node to send our clients elsewhere. Links stay up until ``stop``."""
+        self._core.lame_duck()
+        self._apply()
+
+    def stop_accepting(self) -> None:
+        """Close the listener and give up every dial, so that nobody is dialled or let in while we leave."""
+        if self._listener:
+            self._engine.close_listener(self._listener)
+            self._listener = 0
+        self._core.stop_dialling()
+        self._apply()
+
+    def stop(self) -> None:
+        """Close all links. The ``Closed`` events may still be offered afterwards."""
+        self.stop_accepting()
+        self._core.stop()
+        self._apply()
+        for timer in [*self._dials.values(), *self._checks.values()]:
+            timer.cancel()
+        self._dials.clear()
+        self._checks.clear()
+
+    def routez(self) -> list[RouteRow]:
+        """One row per registered connection, oldest first."""
+        return self._core.rows()
+
+    def on_event(self, event: Event) -> bool:
+        """Take one event of the engine. False: it is not about a route."""
+        match event:
+            case Opened() if event.listener and event.listener == self._listener and event.kind == LinkKind.ROUTE:
+                self._core.opened(event.link, event.host, event.port, self._scheduler.now_ns())
+            case Opened() | Hello() | PeerInfo() | PeerError() | Pong() | Closed() if not self._core.knows(event.link):
+                return False
+            case Hello():
+                self._core.hello(event.link, event.connect, again=event.again)
+            case PeerInfo():
+                self._core.info(event.link, event.info, self._scheduler.now_ns())
+            case PeerError():
+                self._core.peer_error(event.link, event.text)
+            case Pong():
+                self._core.pong(event.link, event.rtt_ns)
+            case Closed():
+                check = self._checks.pop(event.link, None)
+                if check is not None:
+                    check.cancel()
+                self._core.closed(event.link, event.reason, event.error, self._scheduler.now_ns())
+            case Opened():
+                return True  # of a link that we dialled: known since ``adopt``
+            case _:
+                return False
+        self._apply()
+        return True
+
+    # --- what comes back from the loop ----------------------------------------------------------------------------
+
+    def _dialled(self, attempt: int, outcome: DialOutcome) -> None:
+        self._dials.pop(attempt, None)
+        if outcome.descriptor < 0:
+            self._core.dial_failed(attempt, outcome.error)
+        else:
+            link = self._engine.adopt(
+                outcome.descriptor,
+                kind=LinkKind.ROUTE,
+                greeting=self._core.greeting(attempt),
+                host=outcome.host,
+                port=outcome.port,
+            )
+            self._core.dialled(attempt, link, outcome.host, outcome.port, self._scheduler.now_ns())
+        self._apply()
+
+    def _due(self, attempt: int) -> None:
+        self._dials.pop(attempt, None)
+        self._core.dial_due(attempt)
+        self._apply()
+
+    def _checked(self, link: int, right: bool) -> None:
+        self._checks.pop(link, None)
+        self._core.password_checked(link, right)
+        self._apply()
+
+    # --- carrying out ---------------------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        """Carry out everything the core wants. A callback may ask for more meanwhile: that is appended."""
+        if self._applying:
+            return
+        self._applying = True
+        try:
+            actions = self._core.actions
+            while actions:
+                self._carry_out(actions.popleft())
+        finally:
+            self._applying = False
+
+    def _carry_out(self, action: do.Action) -> None:
+        engine = self._engine
+        match action:
+            case do.Send():
+                engine.send(action.link, action.data)
+            case do.Resume():
+                engine.resume(action.link)
+            case do.Ping():
+                engine.ping(action.link)
+            case do.Admit():
+                engine.admit_route(action.link)
+            case do.Join():
+                self._join(action)
+            case do.CloseLink():
+                engine.close(action.link, reason=action.reason, error=action.error.encode())
+            case do.StartDial():
+                self._dials[action.attempt] = self._dialer.dial(
+                    action.host, action.port, self._core.own_addresses, partial(self._dialled, action.attempt)
+                )
+            case do.WakeDial():
+                self._dials[action.attempt] = self._scheduler.call_later(
+                    action.delay_ns, partial(self._due, action.attempt)
+                )
+            case do.CancelDial():
+                timer = self._dials.pop(action.attempt, None)
+                if timer is not None:
+                    timer.cancel()
+            case do.CheckPassword():
+                self._checks[action.link] = self._dialer.verify_password(
+                    action.given, self._settings.password, partial(self._checked, action.link)
+                )
+            case do.Announce():
+                if self._listener:
+                    engine.set_info(self._listener, [action.line])
+            case do.ShareClientUrls():
+                self._on_client_urls_changed(action.urls)
+            case do.TakeClusterName():
+                if self._on_cluster_name_changed is not None:
+                    self._on_cluster_name_changed(action.name)
+            case do.Say():
+                getattr(self._log, action.level)(action.text)
+
+    def _join(self, action: do.Join) -> None:
+        account = self._engine.account(action.account.encode(), dedicated_route=True) if action.account else 0
+        self._engine.join_route(
+            action.link,
+            node=action.node,
+            headers=action.headers,
+            leaf_origin=action.leaf_origin,
+            leaf_origin_unsubscribe=action.leaf_origin_unsubscribe,
+            pool_index=action.pool_index,
+            pooled=action.pooled,
+            account=account,
+        )
