@@ -1,0 +1,156 @@
+"""The top of the command line: which commands there are, and one way out for every answer and every failure."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from gossamer.mesh.version import VERSION
+from gossamer.operator.cli import DIRECT, run_direct
+from gossamer.operator.failure import ExitCode, Failure
+from gossamer.operator.output.document import Document, Remark
+from gossamer.operator.output.render import Form, envelope
+
+
+class Entry(Struct, frozen=True):
+    """A command that is loaded when it is named: where it is, and its line in the help."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+_HERE = "gossamer.operator.commands"
+
+COMMANDS = {
+    "account": Entry(f"{_HERE}.account", "account", "Create, edit, list, describe and delete accounts."),
+    "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context."),
+    "explain": Entry(f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it."),
+    "generate": Entry(f"{_HERE}.generate", "generate", "Write a server's configuration."),
+    "init": Entry(f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go."),
+    "key": Entry(f"{_HERE}.key", "key", "List, make and show keys."),
+    "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators."),
+    "user": Entry(f"{_HERE}.user", "user", "Create, edit, list, describe and delete users; write credentials."),
+    "validate": Entry(f"{_HERE}.validate", "validate", "Check the claims of a store, or of a file."),
+}
+
+_DIRECT_HELP = {
+    "serve": "Run a node (takes nats-server's flags).",
+    "check": "Check a node's configuration file.",
+    "up": "Start a whole mesh from a topology.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows every command's name and help line, and imports only the one that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted([*COMMANDS, *DIRECT])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command; None if there is none of that name."""
+        if cmd_name in DIRECT:
+            return _direct_command(cmd_name)
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(import_module(entry.module), entry.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help's list, without loading anything."""
+        rows = [
+            (name, COMMANDS[name].help if name in COMMANDS else _DIRECT_HELP[name]) for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _direct_command(name: str) -> click.Command:
+    @click.command(
+        name,
+        help=_DIRECT_HELP[name],
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def direct(arguments: tuple[str, ...]) -> None:
+        raise SystemExit(run_direct(name, list(arguments)))
+
+    return direct
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(VERSION, prog_name="gossamer")
+def root() -> None:
+    """A messaging mesh that speaks NATS: run nodes, and issue the credentials of those who use them."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a click command and return the exit code: usage errors 64, failures as they say, one line each."""
+    try:
+        outcome: Any = root.main(list(arguments), prog_name="gossamer", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.UsageError as error:
+        return _usage_error(error, arguments)
+    except Failure as failure:
+        return _failed(failure, arguments)
+    except click.Abort:
+        return _failed(Failure("interrupted", code="interrupted"), arguments)
+    except KeyboardInterrupt:
+        return _failed(Failure("interrupted", code="interrupted"), arguments)
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
+        sys.stdout = None  # type: ignore[assignment]
+        return int(ExitCode.FAILURE)
+    return outcome if isinstance(outcome, int) else int(ExitCode.OK)
+
+
+def _usage_error(error: click.UsageError, arguments: Sequence[str]) -> int:
+    hint = f"see: {error.ctx.command_path} --help" if error.ctx is not None else "see: gossamer --help"
+    message = error.format_message()
+    return _failed(Failure(message, code="usage", hint=hint, exit_code=ExitCode.USAGE), arguments)
+
+
+def _failed(failure: Failure, arguments: Sequence[str]) -> int:
+    # The options may be what is wrong, so the wish for JSON is read from the bare arguments.
+    if wants_json(arguments):
+        remark = Remark(code=failure.code, message=failure.message, path=failure.path, hint=failure.hint)
+        command = " ".join(_command_words(arguments))
+        print(envelope(Document(errors=[remark], exit_code=int(failure.exit_code)), command))
+    print(f"[ERR ] {failure.line()}", file=sys.stderr)
+    return int(failure.exit_code)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Do the arguments ask for JSON, whatever else is wrong with them?"""
+    for place, argument in enumerate(arguments):
+        if argument in {"--json", f"--output={Form.JSON}"}:
+            return True
+        if argument == "--output" and list(arguments[place + 1 : place + 2]) == [Form.JSON]:
+            return True
+    return False
+
+
+def _command_words(arguments: Sequence[str]) -> list[str]:
+    """The names of the commands at the head of the arguments."""
+    words: list[str] = []
+    command: click.Command | None = root
+    context = click.Context(root, info_name="gossamer")
+    for argument in arguments:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(context, argument)
+        if command is None:
+            break
+        words.append(argument)
+    return words
+
+
+Action = Callable[..., Document]

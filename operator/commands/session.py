@@ -1,0 +1,118 @@
+"""What every command gets: the global flags, the store behind them, and the way an answer is shown."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+
+from gossamer.operator.output.document import Document
+from gossamer.operator.output.render import Form, show
+from gossamer.operator.store.lock import locked
+from gossamer.operator.store.places import PlaceFlags
+from gossamer.operator.store.workspace import Workspace
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """The global flags of one command and its workspace."""
+
+    workspace: Workspace
+    form: Form = Form.AUTO
+    dry_run: bool = False
+    signer: str = ""  # -K
+
+    def finish(self, document: Document) -> None:
+        """Write the pending changes, unless this is a dry run, which lists them instead."""
+        changes = self.workspace.changes
+        if self.dry_run:
+            document.done = [f"would: {line}" for line in document.done]
+            document.done.extend(f"would {verb} {path}" for verb, path in changes.actions())
+        else:
+            changes.commit()
+
+
+Body = Callable[..., Document]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_READ_OPTIONS: tuple[Decorator, ...] = (
+    click.option("-H", "--all-dirs", metavar="DIR", default="", help="Configuration, stores and keys all in DIR."),
+    click.option("--config-dir", metavar="DIR", default="", help="Folder of nsc.json."),
+    click.option("--data-dir", metavar="DIR", default="", help="Folder of the stores."),
+    click.option("--keystore-dir", metavar="DIR", default="", help="Folder of keys and credentials."),
+    click.option("--operator", "operator_name", metavar="NAME", default="", help="Operator; default: the context's."),
+    click.option("--json", "as_json", is_flag=True, help="Answer as JSON; the same as --output json."),
+    click.option(
+        "--output",
+        type=click.Choice([form.value for form in Form]),
+        default=Form.AUTO.value,
+        help="Form of the answer; auto is a table on a terminal, plain elsewhere.",
+    ),
+)
+_WRITE_OPTIONS: tuple[Decorator, ...] = (
+    click.option("--dry-run", is_flag=True, help="Say what would change; change nothing."),
+    click.option(
+        "-K",
+        "--private-key",
+        "signer",
+        metavar="KEY",
+        default="",
+        help="Sign with this key: a role's name, a public key that is stored, or a path.",
+    ),
+)
+
+
+def reading(body: Body) -> Callable[..., None]:
+    """Decorate a command that only reads: ``body(session, **options) -> Document``."""
+    return _with_options(body, _READ_OPTIONS, writing=False)
+
+
+def writing(body: Body) -> Callable[..., None]:
+    """Decorate a command that changes the store: it holds the lock, and commits when ``body`` has returned."""
+    return _with_options(body, _READ_OPTIONS + _WRITE_OPTIONS, writing=True)
+
+
+def _with_options(body: Body, options: tuple[Decorator, ...], *, writing: bool) -> Callable[..., None]:
+    @functools.wraps(body)
+    def command(**given: Any) -> None:
+        flags = PlaceFlags(**{name: given.pop(name) for name in ("all_dirs", "config_dir", "data_dir", "keystore_dir")})
+        form = Form.JSON if given.pop("as_json") else Form(given.pop("output"))
+        given.pop("output", None)
+        workspace = Workspace.open(flags, _environment(), _working_folder(), operator=given.pop("operator_name"))
+        session = Session(
+            workspace=workspace,
+            form=form,
+            dry_run=bool(given.pop("dry_run", False)),
+            signer=str(given.pop("signer", "")),
+        )
+        if writing and not session.dry_run:
+            with locked(workspace.store.root):
+                document = body(session, **given)
+                session.finish(document)
+        else:
+            document = body(session, **given)
+            if writing:
+                session.finish(document)
+        context = click.get_current_context()
+        words = context.command_path.split(" ")[1:]
+        show(document, " ".join(words), session.form)
+        context.exit(document.exit_code)
+
+    wrapped: Callable[..., None] = command
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _environment() -> Mapping[str, str]:
+    return os.environ
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        # The folder we stand in has been removed: it selects nothing.
+        return None
