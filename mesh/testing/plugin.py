@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from gossamer.mesh.testing.process import ServerProcess
     from gossamer.mesh.testing.wire import WireClient
 
+# For the annotations of tests: what the fixtures of these names are.
+StartServer = Callable[..., "ServerProcess"]
+StartCluster = Callable[..., "ClusterProcesses"]
+Dial = Callable[..., "WireClient"]
+Join = Callable[..., "WireClient"]
+
 #: The kinds of server that tests run against, by default.
 KINDS = ("gossamer", "nats-server")
 
@@ -141,7 +147,7 @@ def server(shared_server: Callable[..., ServerProcess]) -> ServerProcess:
 
 @pytest.fixture
 def dial() -> Iterator[Callable[..., WireClient]]:
-    """Call with a server (and arguments of WireClient): a raw connection of which nothing is read; closed at the end."""
+    """Call with a server (and arguments of WireClient): a raw connection nothing of it is read; closed at the end."""
     from gossamer.mesh.testing.wire import WireClient
 
     opened: list[WireClient] = []

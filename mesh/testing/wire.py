@@ -109,7 +109,7 @@ class WireClient:
 
     def expect_line(self, wanted: bytes | None = None) -> bytes:
         """The next line, CR LF not included; equal to ``wanted`` if given."""
-        line = self._read_until(b"\r\n")[:-2]
+        line = self.read_until(b"\r\n")[:-2]
         if wanted is not None and line != wanted:
             raise WireError(f"\nexpected line {wanted!r}\ngot           {line!r}")
         return line
@@ -175,7 +175,7 @@ class WireClient:
     def read_until_pong(self) -> bytes:
         """Send PING and return all bytes that come before its PONG (a payload must not contain a PONG line)."""
         self.send(b"PING\r\n")
-        return self._read_until(b"PONG\r\n")[:-6]
+        return self.read_until(b"PONG\r\n")[:-6]
 
     def read_exactly(self, size: int) -> bytes:
         """The next ``size`` bytes."""
@@ -249,7 +249,8 @@ class WireClient:
         while self._receive(deadline):
             pass
 
-    def _read_until(self, mark: bytes) -> bytes:
+    def read_until(self, mark: bytes) -> bytes:
+        """All bytes up to and including the first ``mark``."""
         deadline = time.monotonic() + self.timeout_s
         searched = 0
         while True:
