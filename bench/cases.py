@@ -1,0 +1,164 @@
+"""The table of cases: what is run, and what it must reach. The figures are the requirements of the node.
+
+A factor is always "how many times better than the baseline": more messages, or less time, CPU or memory.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Work(Enum):
+    """What a case does; ``measure`` has one function for each."""
+
+    FLOOD = "flood"
+    REQUESTS = "requests"
+    SCATTER = "scatter"
+    MEMORY = "memory"
+    LATENESS = "lateness"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a run: how it is called, shown, and in which direction it is better."""
+
+    name: str
+    unit: str
+    higher_is_better: bool = False
+    digits: int = 2
+
+
+RATE = Metric("rate", "M msg/s", higher_is_better=True)
+REQUEST_RATE = Metric("requests", "k req/s", higher_is_better=True, digits=1)
+CPU = Metric("cpu", "CPU us/msg", digits=3)
+P50 = Metric("p50", "p50 us", digits=0)
+P99 = Metric("p99", "p99 us", digits=0)
+ROUND = Metric("round", "ms", digits=1)
+MEMORY = Metric("memory", "B/connection", digits=0)
+LATENESS = Metric("late_p99", "late p99 ms", digits=2)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a figure must reach.
+
+    ``factor``: at least so many times better than the baseline (None: shown, not judged). ``at_most``: absolute, in
+    the metric's unit. ``share``: at least this share of the same server's figure without security.
+    """
+
+    metric: Metric
+    factor: float | None = None
+    at_most: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row. ``size`` is the payload in bytes; ``connections``: those that do nothing by themselves."""
+
+    name: str
+    title: str
+    work: Work
+    checks: tuple[Check, ...]
+    size: int = 16
+    subscribers: int = 0
+    queue: bool = False
+    headers: bool = False
+    subjects: int = 1
+    requesters: int = 0
+    pinned: bool = False
+    connections: int = 0
+    clustered: bool = False
+    secured: bool = False
+    only_subject: bool = False
+
+
+def _flood(name: str, title: str, factor: float | None, **options: object) -> Case:
+    checks = (Check(RATE, factor=factor), Check(CPU, factor=factor))
+    return Case(name, title, Work.FLOOD, checks, **options)  # type: ignore[arg-type]
+
+
+CASES: tuple[Case, ...] = (
+    _flood("pub/16", "publish only, 16 B", 4.0),
+    _flood("f1/16", "1 publisher, 1 subscriber, 16 B", 6.0, subscribers=1),
+    _flood("f1/128", "1 publisher, 1 subscriber, 128 B", 3.5, size=128, subscribers=1),
+    _flood("f1/1024", "1 publisher, 1 subscriber, 1 KiB", 2.0, size=1024, subscribers=1),
+    _flood("f10/16", "fan-out 10, 16 B", 7.0, subscribers=10),
+    _flood("f100/128", "fan-out 100, 128 B", 2.5, size=128, subscribers=100),
+    _flood("f100/1024", "fan-out 100, 1 KiB", 1.2, size=1024, subscribers=100),
+    _flood("queue4/128", "queue group of 4, 128 B", 4.0, size=128, subscribers=4, queue=True),
+    _flood("hdr/128", "headers, 128 B", 4.0, size=128, subscribers=1, headers=True),
+    _flood("subj100k/16", "100,000 distinct subjects to a wildcard", 3.5, subscribers=1, subjects=100_000),
+    Case(
+        "rr100/16",
+        "100 synchronous requesters",
+        Work.REQUESTS,
+        (Check(REQUEST_RATE, factor=2.0), Check(P99, factor=2.0), Check(P50), Check(CPU, factor=2.0)),
+        requesters=100,
+    ),
+    Case(
+        "rr1/16",
+        "1 requester",
+        Work.REQUESTS,
+        (Check(P50, factor=1.0), Check(P99, factor=1.0), Check(REQUEST_RATE), Check(CPU, factor=1.0)),
+        requesters=1,
+    ),
+    Case(
+        "rr1same/16",
+        "1 requester, client and server on one core",
+        Work.REQUESTS,
+        (Check(P50, factor=1.0), Check(P99, factor=1.0), Check(REQUEST_RATE), Check(CPU, factor=1.0)),
+        requesters=1,
+        pinned=True,
+    ),
+    Case(
+        "scatter10k",
+        "10,000 idle subscribers, one request, 10,000 replies",
+        Work.SCATTER,
+        (Check(ROUND, factor=1.7), Check(CPU, factor=1.7)),
+        connections=10_000,
+    ),
+    Case(
+        "memory10k",
+        "process memory for each of 10,000 idle connections",
+        Work.MEMORY,
+        (Check(MEMORY, at_most=4096),),
+        connections=10_000,
+    ),
+    Case(
+        "cluster/128",
+        "publisher on node 1, subscriber on node 2, 128 B",
+        Work.FLOOD,
+        (Check(RATE, factor=3.0), Check(CPU)),
+        size=128,
+        subscribers=1,
+        clustered=True,
+    ),
+    Case(
+        "cluster-secured/128",
+        "the same with operator-mode users, 20 rules each",
+        Work.FLOOD,
+        (Check(RATE, share=0.85), Check(CPU)),
+        size=128,
+        subscribers=1,
+        clustered=True,
+        secured=True,
+    ),
+    Case(
+        "f1-secured/128",
+        "one node: operator-mode users, 20 rules each",
+        Work.FLOOD,
+        (Check(RATE, share=0.85), Check(CPU)),
+        size=128,
+        subscribers=1,
+        secured=True,
+    ),
+    Case(
+        "timer",
+        "lateness of a 2 ms control-plane timer, fan-out 100",
+        Work.LATENESS,
+        (Check(LATENESS, at_most=10.0),),
+        size=128,
+        subscribers=100,
+        only_subject=True,
+    ),
+)

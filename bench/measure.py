@@ -1,0 +1,238 @@
+"""One run of one case against running servers: connections made, warmed up, measured, checked, closed."""
+
+import json
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cases import CPU, LATENESS, MEMORY, P50, P99, RATE, REQUEST_RATE, ROUND, Case, Work
+from load import Load
+from servers import STOP_S, Server, ServerError, free_port
+from trust import Trust, connect_line
+
+HEADER = b"NATS/1.0\r\nBench-Trace: 0123456789abcdef\r\n\r\n"
+SCATTER_ROUNDS = 4
+MEMORY_FIRST = 16
+SPREAD_S = 20.0
+Figures = dict[str, float]
+
+
+@dataclass
+class Target:
+    """Servers of one kind that run one case: one node or a cluster of two, open or with a trust chain."""
+
+    label: str
+    kind: str
+    secured: bool
+    servers: list[Server] = field(default_factory=list)
+    trust: Trust | None = None
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes."""
+        return [server.pid for server in self.servers]
+
+    @property
+    def alive(self) -> bool:
+        """It was started and no process has ended."""
+        return bool(self.servers) and all(server.alive for server in self.servers)
+
+    def start(self, case: Case) -> None:
+        """Start what the case needs. Raises ServerError."""
+        flags: list[str] = []
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            if self.secured:
+                self.trust = Trust()
+                flags += ["-c", str(self.trust.write(Path(folder) / "server.conf"))]
+            if not case.clustered:
+                self.servers = [Server(self.kind, *flags)]
+                return
+            routes = [free_port(), free_port()]
+            for here, there in (routes, routes[::-1]):
+                cluster = ["-cluster", f"nats://127.0.0.1:{here}", "-cluster_name", "bench"]
+                self.servers.append(Server(self.kind, *flags, *cluster, "-routes", f"nats://127.0.0.1:{there}"))
+
+    def stop(self) -> None:
+        """End its processes."""
+        for server in self.servers:
+            server.stop()
+        self.servers = []
+
+
+def _load(case: Case, target: Target, links: int, **options: object) -> Load:
+    return Load(links_max=links, size=case.size, pids=target.pids, **options)
+
+
+def _cpu(outcome: dict[str, float]) -> Figures:
+    count = outcome["delivered"] or outcome["sent"]
+    return {
+        CPU.name: outcome["server_cpu_s"] / count * 1e6,
+        "client_share": outcome["client_cpu_s"] / outcome["seconds"],
+        "messages": count,
+        "seconds": outcome["seconds"],
+    }
+
+
+def _flooded(case: Case, target: Target, load: Load) -> None:
+    if case.subjects > 1:
+        subscription = b"SUB bench.*.> 1\r\n"
+    else:
+        subscription = b"SUB bench.msg workers 1\r\n" if case.queue else b"SUB bench.msg 1\r\n"
+    publish, subscribe = target.servers[0].port, target.servers[-1].port
+    if target.trust is None:
+        if case.subscribers:
+            load.connect("subscriber", case.subscribers, port=subscribe, hello=connect_line() + subscription)
+        load.connect("publisher", 1, port=publish, hello=connect_line())
+    else:
+        for _ in range(case.subscribers):
+            load.adopt("subscriber", target.trust.subscriber.enter(subscribe, subscription).detach())
+        load.adopt("publisher", target.trust.publisher.enter(publish, b"").detach())
+    if case.subscribers:
+        load.probe(SPREAD_S)
+
+
+def flood(case: Case, target: Target, seconds: float) -> Figures:
+    """Publish without pause; the rate counts deliveries, or publishes where nobody subscribes."""
+    subjects = (
+        [b"bench.%03d.%06d" % (n % 100, n) for n in range(case.subjects)] if case.subjects > 1 else [b"bench.msg"]
+    )
+    load = _load(
+        case,
+        target,
+        case.subscribers + 1,
+        subjects=subjects,
+        header=HEADER if case.headers else b"",
+        queue=case.queue,
+    )
+    try:
+        _flooded(case, target, load)
+        load.flood(seconds / 4)
+        outcome = load.flood(seconds)
+        load.settle()
+    finally:
+        load.close()
+    figures = _cpu(outcome)
+    figures[RATE.name] = figures["messages"] / figures["seconds"] / 1e6
+    return figures
+
+
+@contextmanager
+def _on_one_processor(server: Server) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    processor = min(before)
+    server.pin(processor)
+    os.sched_setaffinity(0, {processor})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def requests(case: Case, target: Target, seconds: float) -> Figures:
+    """Each requester waits for its reply before it asks again; each request has a reply subject of its own."""
+    load = _load(case, target, case.requesters + 1, subjects=[b"bench.echo"])
+    port = target.servers[0].port
+
+    def run() -> dict[str, float]:
+        load.connect("responder", 1, port=port, hello=connect_line() + b"SUB bench.echo 1\r\n")
+        load.connect("requester", case.requesters, port=port, hello=connect_line())
+        load.requests(seconds / 4)
+        found: dict[str, float] = load.requests(seconds)
+        load.settle()
+        return found
+
+    try:
+        if case.pinned:
+            with _on_one_processor(target.servers[0]):
+                outcome = run()
+        else:
+            outcome = run()
+    finally:
+        load.close()
+    latencies = sorted(outcome["latencies_ns"])  # type: ignore[call-overload]
+    figures = _cpu(outcome)
+    figures[REQUEST_RATE.name] = figures["messages"] / figures["seconds"] / 1e3
+    for name, share in ((P50.name, 0.5), (P99.name, 0.99), ("p999", 0.999), ("max", 1.0)):
+        figures[name] = latencies[min(len(latencies) - 1, int(len(latencies) * share))] / 1e3
+    return figures
+
+
+def scatter(case: Case, target: Target, seconds: float) -> Figures:
+    """One request to all, one reply from each; the median of some rounds, the first one thrown away."""
+    load = _load(case, target, case.connections + 1, subjects=[b"bench.ask"])
+    port = target.servers[0].port
+    try:
+        hello = connect_line() + b"SUB bench.ask 1\r\n"
+        connected = load.connect("scattered", case.connections, port=port, hello=hello)
+        load.connect("collector", 1, port=port, hello=connect_line())
+        load.scatter()
+        rounds = [load.scatter() for _ in range(SCATTER_ROUNDS)]
+    finally:
+        load.close()
+    figures = {name: statistics.median(_cpu(found)[name] for found in rounds) for name in _cpu(rounds[0])}
+    figures[ROUND.name] = figures["seconds"] * 1e3
+    figures["connect_s"] = connected
+    return figures
+
+
+def memory(case: Case, target: Target, seconds: float) -> Figures:
+    """Growth of a fresh server's resident memory for each connection that has sent CONNECT and nothing else."""
+    load = _load(case, target, case.connections + MEMORY_FIRST)
+    server = target.servers[0]
+    try:
+        # What a server allocates once, whoever comes first, is not a connection's price.
+        load.connect("idle", MEMORY_FIRST, port=server.port, hello=connect_line())
+        before = server.resident_bytes()
+        connected = load.connect("idle", case.connections, port=server.port, hello=connect_line())
+        after = server.resident_bytes()
+        load.settle()
+    finally:
+        load.close()
+    return {MEMORY.name: (after - before) / case.connections, "connect_s": connected}
+
+
+def lateness(case: Case, target: Target, seconds: float) -> Figures:
+    """How late a 2 ms timer of the server's own event loop fires during a flood.
+
+    The server writes what it measured as JSON when it ends: lists ``at_s`` (monotonic clock) and ``late_ms``.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        report = Path(folder) / "timer.json"
+        with Server(target.kind, environment={"GOSSAMER_TIMER_PROBE": str(report)}) as server:
+            inner = Target(target.label, target.kind, target.secured, [server])
+            figures = flood(case, inner, seconds)
+            # Connecting and warming up are left out: the measured flood's end is known, and how long it took.
+            end = time.monotonic()
+            begin = end - figures["seconds"]
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(STOP_S)
+        try:
+            found = json.loads(report.read_text())
+        except (OSError, ValueError) as error:
+            raise ServerError(f"{target.kind} wrote no timer report (GOSSAMER_TIMER_PROBE): {error}") from None
+    late = sorted(late for at, late in zip(found["at_s"], found["late_ms"], strict=True) if begin <= at <= end)
+    if not late:
+        raise ServerError("the timer did not fire once during the flood")
+    return {
+        LATENESS.name: late[min(len(late) - 1, int(len(late) * 0.99))],
+        "late_p50": late[len(late) // 2],
+        "late_max": late[-1],
+        "samples": len(late),
+        "flood_rate": figures[RATE.name],
+    }
+
+
+RUNS = {
+    Work.FLOOD: flood,
+    Work.REQUESTS: requests,
+    Work.SCATTER: scatter,
+    Work.MEMORY: memory,
+    Work.LATENESS: lateness,
+}
+"""What to call for a case: ``(case, target, seconds)``; raises LoadError, ServerError, ConnectionError."""
