@@ -17,7 +17,8 @@ How to wire it in (the composition root does this once):
     routes.start(descriptor=..., port=..., client_urls=("10.0.0.1:4222",))   # a bound, listening socket
 
 Every event of the engine may be offered to ``on_event``; it answers whether the event was one of a route.
-Before ``start`` the system account should exist as ``engine.account(b"$SYS", dedicated_route=routes.pins_system_account)``.
+Before ``start`` the system account should exist as
+``engine.account(b"$SYS", dedicated_route=routes.pins_system_account)``.
 
 Leaving (spec routes 10.3, checklist 56): ``lame_duck()`` tells the others to take our client addresses back;
 ``stop_accepting()`` closes the listener and ends all dialling; then the node publishes its SHUTDOWN event; ``stop()``
@@ -113,9 +114,7 @@ class RouteManager:
         )
         info = self._core.prepare(port, tuple(client_urls))
         timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
-        self._listener = self._engine.listen(
-            descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns
-        )
+        self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)
         self._core.start()
         self._apply()
 

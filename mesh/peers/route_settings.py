@@ -1,5 +1,6 @@
-"""The ``cluster`` block as routes use it: URLs taken apart, figures resolved (spec routes 5, 9.3; configuration 6.1)."""
+"""The ``cluster`` block as routes use it: URLs taken apart, defaults filled in (spec configuration 6.1)."""
 
+import ipaddress
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -82,6 +83,15 @@ def parse_url(text: str) -> RouteUrl:
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
     )
+
+
+def is_literal(host: str) -> bool:
+    """An IP address, not a name?"""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def join_address(host: str, port: int) -> str:

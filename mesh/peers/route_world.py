@@ -28,9 +28,10 @@ class RouteIdentity(Struct, frozen=True, kw_only=True):
 
 
 class RouteRow(Struct, frozen=True, kw_only=True):
-    """One registered connection, for monitoring (spec system-and-monitoring 12.2). Counters are the engine's, by ``rid``.
+    """One registered connection, for monitoring (spec system-and-monitoring 12.2). The engine has the
+    counters, by ``rid``.
 
-    ``pool_index`` is -1 on a dedicated connection, whose ``account`` is then set. ``start_ns`` is on the scheduler's clock.
+    ``pool_index`` is -1 on a dedicated connection, whose ``account`` is set. ``start_ns`` is on the scheduler's clock.
     """
 
     rid: int  # the engine's link id
@@ -132,4 +133,3 @@ class RouteEngine(Protocol):
         account: int = 0,
     ) -> None: ...
     def account(self, name: bytes, *, dedicated_route: bool = False) -> int: ...
-

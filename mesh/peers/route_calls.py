@@ -1,0 +1,80 @@
+"""Carrying on with the dials: starting, waiting, giving up (spec routes 13)."""
+
+from collections import deque
+
+from gossamer.mesh.peers import route_actions as do
+from gossamer.mesh.peers.route_dials import Dial, Dials, delay_after_failure_ns, is_reported
+from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl
+
+
+class RouteCalls:
+    """Puts what it wants into ``actions``, which it shares with the core."""
+
+    def __init__(self, settings: RouteSettings, actions: deque[do.Action]) -> None:
+        self._settings = settings
+        self._actions = actions
+        self._dials = Dials()
+        self.stopped = False
+
+    def dial(
+        self,
+        url: RouteUrl,
+        *,
+        account: str = "",
+        explicit: bool = False,
+        gossip_mode: int = 0,
+        server_id: str = "",
+        tries: int = 0,
+        delay_ns: int = 0,
+    ) -> None:
+        """Connect to somebody, unless that is under way already."""
+        if self.stopped or not 0 < url.port < 65536:
+            return
+        dial = self._dials.add(
+            url, account=account, explicit=explicit, gossip_mode=gossip_mode, server_id=server_id, tries=tries
+        )
+        if dial is None:
+            return
+        if delay_ns:
+            self._actions.append(do.WakeDial(dial.attempt, delay_ns))
+        else:
+            self.due(dial.attempt)
+
+    def get(self, attempt: int) -> Dial | None:
+        return self._dials.get(attempt)
+
+    def take(self, attempt: int) -> Dial | None:
+        """The dial has become a connection. None: it was given up meanwhile."""
+        return self._dials.remove(attempt)
+
+    def due(self, attempt: int) -> None:
+        dial = self._dials.get(attempt)
+        if dial is not None:
+            self._actions.append(do.StartDial(attempt, dial.url.host, dial.url.port))
+
+    def failed(self, attempt: int, error: str, *, remote_known: bool) -> None:
+        """Try again later, or give up."""
+        dial = self._dials.get(attempt)
+        if dial is None:
+            return
+        dial.failures += 1
+        delay_ns = delay_after_failure_ns(
+            dial,
+            connect_retries=self._settings.connect_retries,
+            backoff=self._settings.connect_backoff,
+            remote_known=remote_known,
+        )
+        if is_reported(dial.failures) or delay_ns is None:
+            text = f"Error trying to connect to route {dial.url} (attempt {dial.failures}): {error}"
+            self._actions.append(do.Say("error", text))
+        if delay_ns is None:
+            self._dials.remove(attempt)
+        else:
+            self._actions.append(do.WakeDial(attempt, delay_ns))
+
+    def stop(self) -> None:
+        """Give up every dial, now and from now on."""
+        self.stopped = True
+        for attempt in self._dials.attempts():
+            self._dials.remove(attempt)
+            self._actions.append(do.CancelDial(attempt))

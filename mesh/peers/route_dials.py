@@ -1,0 +1,124 @@
+"""Dialling: who is being dialled, and how long to wait before the next try (spec routes 13).
+
+At most one dial is under way for a place and an account: the pool chain opens the rest once the first is up. Where
+nats-server would knock ten times a second without end (a listener that accepts and drops, an account that the other
+side does not pin), the pause grows to half a minute instead.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from gossamer.mesh.peers.route_settings import RouteUrl
+from gossamer.mesh.peers.route_world import MILLISECOND_NS, SECOND_NS
+from gossamer.mesh.world import Randomness
+
+#: Random part of every redial: two nodes that lost a duplicate race must not meet again (spec 10.1). Milliseconds.
+SPREAD_MS: Final = 100
+BACKOFF_MAX_NS: Final = 30 * SECOND_NS
+#: So many connections in a row may end unconfirmed before a dial counts as unwelcome: races need a few.
+RACES_MAX: Final = 4
+#: Failures are logged at the first and then at every so manieth try.
+REPORT_EVERY: Final = 3600
+
+
+class Dial(Struct, kw_only=True):
+    """Somebody to be connected to. ``account`` empty: pooled. ``server_id`` is known for gossiped ones."""
+
+    attempt: int
+    url: RouteUrl
+    account: str = ""
+    explicit: bool = False
+    gossip_mode: int = 0
+    server_id: str = ""
+    failures: int = 0  # connects in a row that did not succeed
+    tries: int = 0  # connections in a row that ended unconfirmed
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        return self.url.host, self.url.port, self.account
+
+
+class Dials:
+    """All dials under way, waiting for their time or for the network."""
+
+    __slots__ = ("_by_attempt", "_by_key", "_last")
+
+    def __init__(self) -> None:
+        self._by_attempt: dict[int, Dial] = {}
+        self._by_key: dict[tuple[str, int, str], Dial] = {}
+        self._last = 0
+
+    def add(
+        self,
+        url: RouteUrl,
+        *,
+        account: str = "",
+        explicit: bool = False,
+        gossip_mode: int = 0,
+        server_id: str = "",
+        tries: int = 0,
+    ) -> Dial | None:
+        """A new dial; None: there was one for the same place already, which now counts as explicit too if this is."""
+        known = self._by_key.get((url.host, url.port, account))
+        if known is not None:
+            if explicit and not known.explicit:
+                known.explicit, known.url = True, url
+            return None
+        self._last += 1
+        dial = Dial(
+            attempt=self._last,
+            url=url,
+            account=account,
+            explicit=explicit,
+            gossip_mode=gossip_mode,
+            server_id=server_id,
+            tries=tries,
+        )
+        self._by_attempt[dial.attempt] = self._by_key[dial.key] = dial
+        return dial
+
+    def get(self, attempt: int) -> Dial | None:
+        return self._by_attempt.get(attempt)
+
+    def remove(self, attempt: int) -> Dial | None:
+        dial = self._by_attempt.pop(attempt, None)
+        if dial is not None:
+            del self._by_key[dial.key]
+        return dial
+
+    def attempts(self) -> list[int]:
+        return list(self._by_attempt)
+
+
+def delay_after_failure_ns(dial: Dial, *, connect_retries: int, backoff: bool, remote_known: bool) -> int | None:
+    """After a connect that failed (``dial.failures`` counts it already); None: give up.
+
+    ``remote_known``: another connection to the same remote lives, so it will be there again.
+    """
+    if not dial.explicit and not remote_known and dial.failures > connect_retries:
+        return None
+    return _growing_ns(dial.failures) if backoff else SECOND_NS
+
+
+def delay_after_close_ns(*, explicit: bool, refused: bool, tries: int, randomness: Randomness) -> int:
+    """After a connection that we have to replace. ``tries``: how many in a row ended unconfirmed. ``refused``: it was a
+    dedicated one and the other side said no."""
+    spread_ns = randomness.below(SPREAD_MS) * MILLISECOND_NS
+    if refused:
+        return _growing_ns(tries) + spread_ns
+    if explicit:
+        return SECOND_NS + spread_ns
+    if tries > RACES_MAX:
+        return _growing_ns(tries - RACES_MAX) + spread_ns
+    return spread_ns
+
+
+def is_reported(failures: int) -> bool:
+    """Is this failure, the n-th in a row, worth a line in the log?"""
+    return failures == 1 or failures % REPORT_EVERY == 0
+
+
+def _growing_ns(count: int) -> int:
+    """1, 2, 4 ... 30 seconds."""
+    return min(SECOND_NS << min(max(count - 1, 0), 8), BACKOFF_MAX_NS)
