@@ -1,5 +1,5 @@
-"""Decorated files: credentials (a user JWT and its seed), tokens and seeds between dashed lines, and plain ``.nk`` files
-(spec auth section 7).
+"""Decorated files: credentials (a user JWT and its seed), tokens and seeds between dashed lines, and plain ``.nk``
+files (spec auth section 7).
 
 Writing uses LF and exactly the reference's labels: some clients read nothing else. Reading takes any label, LF or CRLF,
 and text around the blocks; what is read must then hold together: a token that verifies, a seed that belongs to it.
