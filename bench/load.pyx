@@ -15,7 +15,7 @@ nor Python between the runs is in the figures.
 """
 
 cimport cython
-from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -178,7 +178,7 @@ cdef void write_digits(char *at, int width, uint64_t value) noexcept nogil:
 
 
 class LoadError(Exception):
-    """The server lost, repeated, reordered or changed something, sent an error, closed a connection or took too long."""
+    """The server lost, repeated, reordered or changed something, sent an error, hung up or took too long."""
 
 
 @cython.final
@@ -228,7 +228,9 @@ cdef class Load:
     cdef size_t latencies_count, latencies_room
     cdef uint64_t start_ns, start_server_ns, start_client_ns
 
-    def __cinit__(self, *, int links_max, int size=16, subjects=(b"bench.msg",), bytes header=b"", bint queue=False, pids=()):
+    def __cinit__(
+        self, *, int links_max, int size=16, subjects=(b"bench.msg",), bytes header=b"", bint queue=False, pids=()
+    ):
         if size < 16 or size > 65536 or len(pids) > PIDS_MAX:
             raise ValueError("size must be 16 to 65536, and at most 8 processes can be watched")
         if len({len(subject) for subject in subjects}) != 1:
@@ -550,7 +552,9 @@ cdef class Load:
                 link.next[sender] = number + 1
                 delivered += 1
             else:
-                if number < link.next[0] or number >> 3 >= self.seen_bytes or self.seen[number >> 3] >> (number & 7) & 1:
+                if number < link.next[0] or number >> 3 >= self.seen_bytes or (
+                    self.seen[number >> 3] >> (number & 7) & 1
+                ):
                     self.fail(b"repeated or out of order in the queue group", link, at, frame)
                     break
                 self.seen[number >> 3] |= <uint8_t>1 << (number & 7)
@@ -766,7 +770,7 @@ cdef class Load:
         Messages between clustered nodes flow only once the subscription is known there, which PING does not tell.
         """
         cdef uint64_t number = 0, deadline = clock_ns(CLOCK_MONOTONIC) + <uint64_t>(deadline_s * 1e9), pause
-        cdef int i, turn, arrived, needed
+        cdef int i, arrived, needed
         cdef char *frame
         self.begin_flood()
         needed = 1 if self.queue else self.subscribers
@@ -876,7 +880,7 @@ cdef class Load:
         self.check()
 
     def requests(self, double seconds, double grace_s=20.0):
-        """Every requester asks, waits for the echo, asks again, for ``seconds``; ``latencies_ns`` is an ``array('I')``."""
+        """Every requester asks, waits for the echo, asks again, for ``seconds``; ``latencies_ns`` is an array."""
         cdef uint64_t end, server, deadline
         cdef int i
         with nogil:

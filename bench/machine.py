@@ -26,7 +26,7 @@ def describe() -> dict[str, str | int | float]:
         "cpu": model,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": memory,
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "nats_server": _nats_server_version(),
         "gossamer": _gossamer_version(),
@@ -38,7 +38,7 @@ def _nats_server_version() -> str:
         shown = subprocess.run([*command("nats-server"), "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, ServerError, subprocess.TimeoutExpired):
         return "not there"
-    return shown.stdout.strip().rpartition(" ")[2]
+    return shown.stdout.strip().rpartition(" ")[2].removeprefix("v")
 
 
 def _gossamer_version() -> str:

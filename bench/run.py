@@ -8,7 +8,9 @@ python bench/run.py --quick                 1 short run of each, printed only
 import argparse
 import datetime
 import json
+import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,12 @@ class Session:
     seconds: float
     patience_s: float = QUIET_BUDGET_S
     notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Keep a remark for the report, which is published: without this machine's folders."""
+        for folder in (str(BENCH.parent), sys.prefix, tempfile.gettempdir()):
+            text = text.replace(folder, "...")
+        self.notes.append(text)
 
     def label(self, place: int, secured: bool) -> str:
         """The name of a server in the results."""
@@ -149,7 +157,7 @@ def _run_case(case: Case, session: Session) -> Samples:
                     samples[target.label].append(_one_run(case, target, targets, session, fresh))
                 except FAULTS as error:
                     words = [server.last_words() for server in target.servers if not server.alive]
-                    session.notes.append(f"{case.name}, {target.label}: {error} {' '.join(words)}".strip())
+                    session.note(f"{case.name}, {target.label}: {error} {' '.join(words)}".strip())
                     print("  " + session.notes[-1], flush=True)
                     target.stop()
                     # A second fault would only cost time; a case with a fault must not pass by its other runs either.
@@ -185,11 +193,13 @@ def _one_run(case: Case, target: Target, targets: list[Target], session: Session
         wait_until_quiet([pid for other in targets for pid in other.pids], min(5.0, session.patience_s))
         session.patience_s -= time.monotonic() - begun + session.seconds
     if best["others_share"] > DISTURBED:
-        session.notes.append(
+        session.note(
             f"{case.name}, {target.label}: other processes took {best['others_share']:.0%} of a core during a run"
         )
     return {name: round(value, 4) for name, value in best.items()}
 
 
 if __name__ == "__main__":
+    # By default SIGTERM would end this process without ending the servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     sys.exit(main())
