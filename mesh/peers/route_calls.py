@@ -20,6 +20,7 @@ class RouteCalls:
         self,
         url: RouteUrl,
         *,
+        place: tuple[str, int] | None = None,
         account: str = "",
         explicit: bool = False,
         gossip_mode: int = 0,
@@ -27,11 +28,12 @@ class RouteCalls:
         tries: int = 0,
         delay_ns: int = 0,
     ) -> None:
-        """Connect to somebody, unless that is under way already."""
-        if self.stopped or not 0 < url.port < 65536:
+        """Connect to somebody, unless that is under way already. ``place``: not where ``url`` leads, but there."""
+        place = place or (url.host, url.port)
+        if self.stopped or not 0 < place[1] < 65536:
             return
         dial = self._dials.add(
-            url, account=account, explicit=explicit, gossip_mode=gossip_mode, server_id=server_id, tries=tries
+            url, place, account=account, explicit=explicit, gossip_mode=gossip_mode, server_id=server_id, tries=tries
         )
         if dial is None:
             return
@@ -50,7 +52,7 @@ class RouteCalls:
     def due(self, attempt: int) -> None:
         dial = self._dials.get(attempt)
         if dial is not None:
-            self._actions.append(do.StartDial(attempt, dial.url.host, dial.url.port))
+            self._actions.append(do.StartDial(attempt, *dial.place))
 
     def failed(self, attempt: int, error: str, *, remote_known: bool) -> None:
         """Try again later, or give up."""

@@ -460,6 +460,7 @@ class RouteCore:
         if remote.free_slot() >= 0 and connection.url is not None:
             self._calls.dial(
                 connection.url,
+                place=(connection.host, connection.port),
                 explicit=connection.explicit,
                 gossip_mode=connection.gossip_mode,
                 server_id=remote.server_id,
@@ -495,6 +496,7 @@ class RouteCore:
         )
         self._calls.dial(
             url,
+            place=(remote.url.host, remote.url.port) if remote is not None and not is_last else None,
             account=connection.account,
             explicit=connection.explicit,
             gossip_mode=connection.gossip_mode,

@@ -23,10 +23,15 @@ REPORT_EVERY: Final = 3600
 
 
 class Dial(Struct, kw_only=True):
-    """Somebody to be connected to. ``account`` empty: pooled. ``server_id`` is known for gossiped ones."""
+    """Somebody to be connected to. ``account`` empty: pooled. ``server_id`` is known for gossiped ones.
+
+    ``place`` is what is dialled: the host and port of ``url``, or, for one more connection to a node that we know, the
+    address of that very node, since the name in ``url`` may stand for many.
+    """
 
     attempt: int
     url: RouteUrl
+    place: tuple[str, int]
     account: str = ""
     explicit: bool = False
     gossip_mode: int = 0
@@ -36,7 +41,7 @@ class Dial(Struct, kw_only=True):
 
     @property
     def key(self) -> tuple[str, int, str]:
-        return self.url.host, self.url.port, self.account
+        return *self.place, self.account
 
 
 class Dials:
@@ -52,6 +57,7 @@ class Dials:
     def add(
         self,
         url: RouteUrl,
+        place: tuple[str, int],
         *,
         account: str = "",
         explicit: bool = False,
@@ -60,7 +66,7 @@ class Dials:
         tries: int = 0,
     ) -> Dial | None:
         """A new dial; None: there was one for the same place already, which now counts as explicit too if this is."""
-        known = self._by_key.get((url.host, url.port, account))
+        known = self._by_key.get((*place, account))
         if known is not None:
             if explicit and not known.explicit:
                 known.explicit, known.url = True, url
@@ -69,6 +75,7 @@ class Dials:
         dial = Dial(
             attempt=self._last,
             url=url,
+            place=place,
             account=account,
             explicit=explicit,
             gossip_mode=gossip_mode,
