@@ -64,9 +64,8 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help's list, without loading anything."""
-        rows = [
-            (name, COMMANDS[name].help if name in COMMANDS else _DIRECT_HELP[name]) for name in self.list_commands(ctx)
-        ]
+        lines = {name: entry.help for name, entry in COMMANDS.items()} | _DIRECT_HELP
+        rows = [(name, lines[name]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -107,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(Failure("interrupted", code="interrupted"), arguments)
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return int(ExitCode.FAILURE)
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
 

@@ -1,8 +1,10 @@
 """What every command gets: the global flags, the store behind them, and the way an answer is shown."""
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,16 @@ class Session(Struct, frozen=True, kw_only=True):
 Body = Callable[..., Document]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_READ_OPTIONS: tuple[Decorator, ...] = (
+_PLACE_OPTIONS: tuple[Decorator, ...] = (
     click.option("-H", "--all-dirs", metavar="DIR", default="", help="Configuration, stores and keys all in DIR."),
     click.option("--config-dir", metavar="DIR", default="", help="Folder of nsc.json."),
     click.option("--data-dir", metavar="DIR", default="", help="Folder of the stores."),
     click.option("--keystore-dir", metavar="DIR", default="", help="Folder of keys and credentials."),
-    click.option("--operator", "operator_name", metavar="NAME", default="", help="Operator; default: the context's."),
+)
+_OPERATOR_OPTION: Decorator = click.option(
+    "--operator", "operator_name", metavar="NAME", default="", help="Operator; default: the context's."
+)
+_FORM_OPTIONS: tuple[Decorator, ...] = (
     click.option("--json", "as_json", is_flag=True, help="Answer as JSON; the same as --output json."),
     click.option(
         "--output",
@@ -51,47 +57,56 @@ _READ_OPTIONS: tuple[Decorator, ...] = (
         help="Form of the answer; auto is a table on a terminal, plain elsewhere.",
     ),
 )
-_WRITE_OPTIONS: tuple[Decorator, ...] = (
-    click.option("--dry-run", is_flag=True, help="Say what would change; change nothing."),
-    click.option(
-        "-K",
-        "--private-key",
-        "signer",
-        metavar="KEY",
-        default="",
-        help="Sign with this key: a role's name, a public key that is stored, or a path.",
-    ),
+_DRY_RUN_OPTION: Decorator = click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+_SIGNER_OPTION: Decorator = click.option(
+    "-K",
+    "--private-key",
+    "signer",
+    metavar="KEY",
+    default="",
+    help="Sign with this key: a role's name, a public key that is stored, or a path.",
 )
 
 
 def reading(body: Body) -> Callable[..., None]:
     """Decorate a command that only reads: ``body(session, **options) -> Document``."""
-    return _with_options(body, _READ_OPTIONS, writing=False)
+    return _with_options(body, (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS), writing=False)
 
 
 def writing(body: Body) -> Callable[..., None]:
     """Decorate a command that changes the store: it holds the lock, and commits when ``body`` has returned."""
-    return _with_options(body, _READ_OPTIONS + _WRITE_OPTIONS, writing=True)
+    options = (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS, _DRY_RUN_OPTION, _SIGNER_OPTION)
+    return _with_options(body, options, writing=True)
 
 
-def _with_options(body: Body, options: tuple[Decorator, ...], *, writing: bool) -> Callable[..., None]:
+def writing_context(body: Body) -> Callable[..., None]:
+    """Decorate a command that changes the context file only and has an ``--operator`` of its own."""
+    return _with_options(body, (*_PLACE_OPTIONS, *_FORM_OPTIONS, _DRY_RUN_OPTION), writing=True, lock=False)
+
+
+def now_seconds() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def _with_options(
+    body: Body, options: tuple[Decorator, ...], *, writing: bool, lock: bool = True
+) -> Callable[..., None]:
     @functools.wraps(body)
     def command(**given: Any) -> None:
         flags = PlaceFlags(**{name: given.pop(name) for name in ("all_dirs", "config_dir", "data_dir", "keystore_dir")})
-        form = Form.JSON if given.pop("as_json") else Form(given.pop("output"))
-        given.pop("output", None)
-        workspace = Workspace.open(flags, _environment(), _working_folder(), operator=given.pop("operator_name"))
+        output = Form(given.pop("output"))
+        form = Form.JSON if given.pop("as_json") else output
+        operator = str(given.pop("operator_name", ""))
+        workspace = Workspace.open(flags, os.environ, _working_folder(), operator=operator)
         session = Session(
             workspace=workspace,
             form=form,
             dry_run=bool(given.pop("dry_run", False)),
             signer=str(given.pop("signer", "")),
         )
-        if writing and not session.dry_run:
-            with locked(workspace.store.root):
-                document = body(session, **given)
-                session.finish(document)
-        else:
+        held = writing and lock and not session.dry_run
+        with locked(workspace.store.root) if held else contextlib.nullcontext():
             document = body(session, **given)
             if writing:
                 session.finish(document)
@@ -104,10 +119,6 @@ def _with_options(body: Body, options: tuple[Decorator, ...], *, writing: bool) 
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
-
-
-def _environment() -> Mapping[str, str]:
-    return os.environ
 
 
 def _working_folder() -> Path | None:

@@ -96,7 +96,7 @@ def _show_table(document: Document) -> None:
             table.show_header = False
             table.add_column()
             table.add_column(overflow="fold")
-            rows = section.pairs
+            rows: tuple[tuple[str, ...], ...] = section.pairs
         else:
             for column in section.columns:
                 table.add_column(RichText(column), overflow="fold")

@@ -52,6 +52,10 @@ class ChangeSet:
             raise Failure(f"{path} is too large to be a part of a store", code="broken-file", hint="move it away")
         return content
 
+    def read_committed(self, path: Path) -> bytes | None:
+        """The content as it is on disk now, whatever is pending."""
+        return ChangeSet().read(path)
+
     def exists(self, path: Path) -> bool:
         """Will there be a file after the commit?"""
         if path in self._pending:

@@ -1,7 +1,8 @@
 """Keys and credentials on disk (spec operator-cli section 2.3).
 
-``keys/<K>/<SS>/<PUBLIC>.nk`` holds one seed or public key without a newline, ``creds/<OPERATOR>/<ACCOUNT>/<USER>.creds``
-a decorated file. Keys belong to no operator: nothing on disk says whose they are.
+``keys/<K>/<SS>/<PUBLIC>.nk`` holds one seed or public key without a newline,
+``creds/<OPERATOR>/<ACCOUNT>/<USER>.creds`` a decorated file. Keys belong to no operator: nothing on disk says
+whose they are.
 """
 
 from collections.abc import Iterator, Mapping
@@ -152,10 +153,10 @@ def read_key_argument(text: str, kind: KeyKind, keystore: Keystore) -> tuple[str
     """
     content = text
     place = "the key given"
-    path = Path(text).expanduser()
-    if public_kind(text) is None and not public_of_seed(text) and path.is_file():
-        place = str(path)
-        content = (ChangeSet().read(path) or b"").decode("ascii", "replace").strip()
+    if public_kind(text) is None and not public_of_seed(text):
+        stored = _file_content(text)
+        if stored is not None:
+            place, content = text, stored
     if public_of_seed(content):
         pair = KeyPair.from_seed(content) if decode_seed(content)[0] is not KeyKind.CURVE else None
         if pair is None or pair.kind is not kind:
@@ -170,6 +171,17 @@ def read_key_argument(text: str, kind: KeyKind, keystore: Keystore) -> tuple[str
     if not is_public(content, kind):
         raise _wrong_kind(place, kind)
     return content, keystore.signer(content)
+
+
+def _file_content(text: str) -> str | None:
+    """The text of a file; None when there is none of that name, or it cannot be a name."""
+    try:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            return None
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return (ChangeSet().read(path) or b"").decode("ascii", "replace").strip()
 
 
 def _wrong_kind(place: str, kind: KeyKind) -> Failure:

@@ -1,4 +1,4 @@
-"""Where configuration, stores and keys are: flags, environment, defaults, old places (spec operator-cli section 2.1)."""
+"""Where configuration, stores and keys are: flags, environment, defaults, old places (spec operator-cli 2.1)."""
 
 from collections.abc import Mapping
 from pathlib import Path

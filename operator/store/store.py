@@ -60,9 +60,8 @@ class Store:
     def accounts(self, operator: str) -> list[str]:
         """Names of an operator's accounts."""
         folder = self.operator_folder(operator) / ACCOUNTS_FOLDER
-        return [
-            name for name in self._changes.children(folder) if self._changes.exists(folder / name / f"{name}{_SUFFIX}")
-        ]
+        names = self._changes.children(folder)
+        return [name for name in names if self._changes.exists(folder / name / f"{name}{_SUFFIX}")]
 
     def users(self, operator: str, account: str) -> list[str]:
         """Names of an account's users."""
@@ -103,11 +102,8 @@ class Store:
 
     def find_user(self, operator: str, account: str, name: str) -> Stored[UserClaims] | None:
         """A user's claim, or None."""
-        return (
-            self.user(operator, account, name)
-            if self._changes.exists(self.user_path(operator, account, name))
-            else None
-        )
+        known = self._changes.exists(self.user_path(operator, account, name))
+        return self.user(operator, account, name) if known else None
 
     def account_by_key(self, operator: str, public: str) -> Stored[AccountClaims] | None:
         """The account of a public key, or None."""
@@ -116,6 +112,17 @@ class Store:
             if stored.claims.subject == public:
                 return stored
         return None
+
+    def issued_on_disk(self, kind: type[AnyClaims], path: Path) -> int:
+        """When the version of a claim that is on disk was issued, in unix seconds; 0 when there is none to be read.
+
+        Versions that are only pending do not count: nobody has seen them.
+        """
+        content = self._changes.read_committed(path)
+        try:
+            return 0 if content is None else open_token(kind, content.decode(), str(path)).claims.issued_at
+        except (Failure, UnicodeDecodeError):
+            return 0
 
     # Writing, through the change set.
 

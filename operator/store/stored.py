@@ -39,13 +39,13 @@ def open_token(kind: type[AnyClaims], text: str, place: str) -> Stored[AnyClaims
     return Stored(token, claims)
 
 
-def sign(claims: AnyClaims, signer: KeyPair, *, now: int, before: Claims | None = None) -> Stored[AnyClaims]:
+def sign(claims: AnyClaims, signer: KeyPair, *, now: int, newer_than: int = 0) -> Stored[AnyClaims]:
     """Sign new claims. Raises Failure when they cannot be written.
 
     ``now`` is in unix seconds; two versions of one claim never carry the same second or go back in time
-    (``before`` is the one that is replaced; spec operator-cli section 10.4).
+    (``newer_than`` is the time of the one on disk; spec operator-cli section 10.4).
     """
-    issued_at = now if before is None else max(now, before.issued_at + 1)
+    issued_at = max(now, newer_than + 1)
     try:
         token = encode(claims, signer, issued_at=issued_at)
         return Stored(token, decode_as(type(claims), token))

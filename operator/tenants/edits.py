@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
-from gossamer.auth.claims import AccountLimits, ResponseGrant, StorageLimits, SubjectList, TimeRange, UserGrant, clean_tags
+from gossamer.auth.claims import (
+    AccountLimits,
+    ResponseGrant,
+    StorageLimits,
+    SubjectList,
+    TimeRange,
+    UserGrant,
+    clean_tags,
+)
+from gossamer.auth.subjects import is_valid
 from gossamer.operator.failure import Failure, usage
 
 UNLIMITED = -1
@@ -143,9 +152,7 @@ def edit_permissions(
 
 def edit_grant(grant: UserGrant, edit: GrantEdit) -> UserGrant:
     """A user's or a template's grant after the change. Raises Failure for values that make no sense."""
-    publish, subscribe, responses = edit_permissions(
-        grant.publish, grant.subscribe, grant.responses, edit.permissions
-    )
+    publish, subscribe, responses = edit_permissions(grant.publish, grant.subscribe, grant.responses, edit.permissions)
     times = tuple(entry for entry in grant.times if entry.start not in edit.remove_times)
     return structs.replace(
         grant,
@@ -183,10 +190,12 @@ def edit_limits(limits: AccountLimits, edit: LimitEdit) -> AccountLimits:
         disallow_bearer=limits.disallow_bearer if edit.disallow_bearer is None else edit.disallow_bearer,
     )
     if edit.disable_storage:
-        limits = structs.replace(limits, tiered={}, **structs.asdict(StorageLimits(), ))
+        limits = structs.replace(limits, tiered={}, **_storage_fields(StorageLimits()))
     if edit.remove_tiers:
         gone = {f"R{number}" for number in edit.remove_tiers}
-        limits = structs.replace(limits, tiered={name: tier for name, tier in limits.tiered.items() if name not in gone})
+        limits = structs.replace(
+            limits, tiered={name: tier for name, tier in limits.tiered.items() if name not in gone}
+        )
     if edit.storage != StorageEdit():
         limits = _edit_storage(limits, edit.storage)
     return limits
@@ -204,8 +213,7 @@ def check_subject(subject: str, *, queue_allowed: bool) -> None:
         raise usage(f"{subject!r} cannot be a publish permission: it has a blank", "queues are for subscriptions only")
     if len(parts) > 2 or not all(parts):
         raise usage(f"{subject!r} cannot be a permission", "write a subject, or 'subject queue' with one blank")
-    tokens = parts[0].split(".")
-    if not all(tokens) or ">" in tokens[:-1]:
+    if not is_valid(parts[0]):
         raise usage(f"{parts[0]!r} is not a subject", "tokens between dots must not be empty, and > comes last")
 
 
@@ -226,20 +234,31 @@ def _edit_storage(limits: AccountLimits, edit: StorageEdit) -> AccountLimits:
             raise _mixed_storage()
         before = limits.storage
     else:
-        if limits.storage != StorageLimits():
+        if limits.memory_storage or limits.disk_storage:
             raise _mixed_storage()
+        # Counts without storage mean nothing; nsc writes some all the same.
+        limits = structs.replace(limits, **_storage_fields(StorageLimits()))
         before = limits.tiered.get(f"R{edit.tier}", StorageLimits())
     if before == StorageLimits():
         # Storage that has just been turned on limits nothing but the bytes (as nsc writes it).
-        counts = ("streams", "consumers", "max_ack_pending", "memory_max_stream_bytes", "disk_max_stream_bytes")
-        before = StorageLimits(**dict.fromkeys(counts, UNLIMITED))
+        before = StorageLimits(
+            streams=UNLIMITED,
+            consumers=UNLIMITED,
+            max_ack_pending=UNLIMITED,
+            memory_max_stream_bytes=UNLIMITED,
+            disk_max_stream_bytes=UNLIMITED,
+        )
     if edit.enable:
         before = structs.replace(before, memory_storage=UNLIMITED, disk_storage=UNLIMITED)
     after = structs.replace(before, **values)
     if edit.tier:
         return structs.replace(limits, tiered={**limits.tiered, f"R{edit.tier}": after})
-    flat = {name: value for name, value in structs.asdict(after).items() if name != "unknown"}
-    return structs.replace(limits, **flat)
+    return structs.replace(limits, **_storage_fields(after))
+
+
+def _storage_fields(storage: StorageLimits) -> dict[str, int | bool]:
+    """Field by field, as the flat limits of an account hold them."""
+    return {name: value for name, value in structs.asdict(storage).items() if name != "unknown"}
 
 
 def _mixed_storage() -> Failure:

@@ -19,7 +19,9 @@ def operator_identity(keystore: Keystore, operator: OperatorClaims, wish: str = 
         return _wished(keystore, wish, KeyKind.OPERATOR, [operator.subject], f"operator {operator.name!r}")
     pair = keystore.signer(operator.subject)
     if pair is None:
-        raise _unavailable(f"the identity seed of operator {operator.name!r} ({operator.subject}) is not in the keystore")
+        raise _unavailable(
+            f"the identity seed of operator {operator.name!r} ({operator.subject}) is not in the keystore"
+        )
     return pair
 
 
@@ -35,9 +37,7 @@ def operator_signer(keystore: Keystore, operator: OperatorClaims, wish: str = ""
     return pair
 
 
-def account_signer(
-    keystore: Keystore, operator: OperatorClaims, account: AccountClaims, wish: str = ""
-) -> KeyPair:
+def account_signer(keystore: Keystore, operator: OperatorClaims, account: AccountClaims, wish: str = "") -> KeyPair:
     """The key that signs users; ``wish`` may be the name of a role. Raises Failure when no allowed seed is there."""
     strict = operator.strict_signing_key_usage
     identity = [] if strict else [account.subject]
@@ -57,7 +57,9 @@ def account_signer(
 
 def role_key(account: AccountClaims, role: str) -> str:
     """The public key of the scoped key with this role; empty if there is none. Raises Failure for two of them."""
-    found = [key for key in account.signing_key_texts if (scope := account.scope(key)) is not None and scope.role == role]
+    found = [
+        key for key in account.signing_key_texts if (scope := account.scope(key)) is not None and scope.role == role
+    ]
     if len(found) > 1:
         raise Failure(
             f"account {account.name!r} has {len(found)} signing keys with the role {role!r}",

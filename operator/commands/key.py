@@ -1,0 +1,125 @@
+"""``gossamer key``: the keystore."""
+
+from typing import Any
+
+import click
+
+from gossamer.auth.keys import KeyKind, KeyPair, public_kind
+from gossamer.auth.xkeys import CurveKeyPair
+from gossamer.operator.commands.session import Session, reading, writing
+from gossamer.operator.failure import Failure
+from gossamer.operator.output.document import Document, Facts, Table, cell
+from gossamer.operator.tenants.inventory import KeyUse, inventory
+
+KINDS = {"operator": KeyKind.OPERATOR, "account": KeyKind.ACCOUNT, "user": KeyKind.USER, "curve": KeyKind.CURVE}
+
+
+@click.group()
+def key() -> None:
+    """List, make and show keys."""
+
+
+@key.command("list")
+@click.option("-A", "--all", "every", is_flag=True, help="Keys of all operators, and those that nothing refers to.")
+@click.option("--not-referenced", is_flag=True, help="Only keys that no claim refers to.")
+@click.option("-f", "--filter", "part", metavar="TEXT", default="", help="Only keys or names with this text in it.")
+@click.option("-S", "--show-secrets", is_flag=True, help="Show the seeds.")
+@reading
+def list_keys(session: Session, every: bool, not_referenced: bool, part: str, show_secrets: bool) -> Document:
+    """List keys: whose they are, and whether their seed is stored."""
+    workspace = session.workspace
+    operators = workspace.store.operators() if every or not_referenced else [workspace.operator().claims.name]
+    uses = inventory(workspace, operators, with_unused=every or not_referenced)
+    if not_referenced:
+        uses = [use for use in uses if not use.kind]
+    uses = [use for use in uses if part in use.public or part in use.name]
+    data: list[dict[str, Any]] = []
+    rows: list[tuple[str, ...]] = []
+    for use in uses:
+        entry: dict[str, Any] = {
+            "kind": use.kind or None,
+            "name": use.name or None,
+            "operator": use.operator or None,
+            "account": use.account or None,
+            "key": use.public,
+            "signing_key": use.signing,
+            "role": use.role or None,
+            "stored": use.stored,
+        }
+        row = (_label(use), use.public, cell(use.signing) if use.signing else "", use.role, cell(use.stored))
+        if show_secrets:
+            seed = workspace.keystore.seed(use.public)
+            entry["seed"] = seed
+            row = (*row, seed or "")
+        data.append(entry)
+        rows.append(row)
+    columns = ("Entity", "Key", "Signing key", "Role", "Stored") + (("Seed",) if show_secrets else ())
+    return Document(data=data, sections=[Table(title="Keys", columns=columns, rows=tuple(rows))])
+
+
+@key.command()
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.option("-S", "--store", "stored", is_flag=True, help="Put it into the keystore.")
+@click.option("--show-secrets", is_flag=True, help="Show the seed.")
+@writing
+def generate(session: Session, kind: str, stored: bool, show_secrets: bool) -> Document:
+    """Make a key. Without --store it must be shown, or nobody would have it."""
+    if not stored and not show_secrets:
+        raise Failure(
+            "the new key would be lost",
+            code="usage",
+            hint="store it with --store, or have it printed with --show-secrets",
+        )
+    made: KeyPair | CurveKeyPair
+    made = CurveKeyPair.generate() if KINDS[kind] is KeyKind.CURVE else KeyPair.generate(KINDS[kind])
+    document = Document(data={"kind": kind, "key": made.public, "stored": stored})
+    pairs = [("key", made.public)]
+    if show_secrets:
+        document.data["seed"] = made.seed
+        pairs.append(("seed", made.seed))
+    document.sections = [Facts(pairs=tuple(pairs))]
+    if stored:
+        session.workspace.keystore.put(made)
+        document.done.append(f"stored {session.workspace.keystore.key_path(made.public)}")
+    return document
+
+
+@key.command()
+@click.argument("public")
+@click.option("-S", "--show-secrets", is_flag=True, help="Show the seed.")
+@reading
+def describe(session: Session, public: str, show_secrets: bool) -> Document:
+    """Show what a public key is for."""
+    workspace = session.workspace
+    kind = public_kind(public)
+    if kind is None:
+        raise Failure(f"{public!r} is not a public key", code="bad-key", hint="gossamer key list shows the keys")
+    uses = [use for use in inventory(workspace, workspace.store.operators()) if use.public == public]
+    seed = workspace.keystore.seed(public)
+    data: dict[str, Any] = {"key": public, "kind": kind.word, "stored": seed is not None}
+    data["uses"] = [
+        {
+            "kind": use.kind,
+            "name": use.name,
+            "operator": use.operator,
+            "signing_key": use.signing,
+            "role": use.role or None,
+        }
+        for use in uses
+    ]
+    pairs = [("key", public), ("kind", kind.word), ("seed stored", cell(seed is not None))]
+    pairs += [
+        ("used by", f"{use.kind} {_label(use).strip()}" + (" as signing key" if use.signing else "")) for use in uses
+    ]
+    if show_secrets:
+        data["seed"] = seed
+        pairs.append(("seed", seed or ""))
+    return Document(data=data, sections=[Facts(title="Key", pairs=tuple(pairs))])
+
+
+def _label(use: KeyUse) -> str:
+    if not use.kind:
+        return "(not referenced)"
+    if use.kind == "user":
+        return f"{use.account}/{use.name}"
+    return use.name
