@@ -1,7 +1,7 @@
 """A log file: appended to, reopened on demand, rotated by size (spec configuration section 4.3).
 
-A full file is renamed to ``<file>.YYYY.MM.DD.hh.mm.ss.nnnnnnnnn``; of these, with ``keep`` given, only so many stay that
-the live file and they are ``keep`` together.
+A full file is renamed to ``<file>.YYYY.MM.DD.hh.mm.ss.nnnnnnnnn``; of these, with ``keep`` given, only so many stay
+that the live file and they are ``keep`` together.
 """
 
 import os

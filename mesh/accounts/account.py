@@ -1,0 +1,34 @@
+"""One account at run time."""
+
+from msgspec import Struct
+
+from gossamer.auth.settings import AccountLimits
+
+UNLIMITED = AccountLimits()
+
+
+class Account(Struct, gc=False, eq=False):
+    """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
+
+    ``expires_ns``: time of day at which its JWT ends, 0 never. ``clients`` counts admitted links.
+    """
+
+    name: str
+    number: int
+    limits: AccountLimits = UNLIMITED
+    system: bool = False
+    label: str = ""
+    expires_ns: int = 0
+    clients: int = 0
+    clients_ever: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Would one more client be too many?"""
+        allowed = self.limits.max_connections
+        return 0 <= allowed <= self.clients
+
+
+def smallest(*limits: int) -> int:
+    """The strictest of several limits of which a negative one is none; -1 if none is."""
+    return min((limit for limit in limits if limit >= 0), default=-1)

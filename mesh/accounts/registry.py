@@ -1,0 +1,92 @@
+"""All accounts of a node: the global one, the system's, those of the configuration, and those that a JWT names.
+
+Config mode: the accounts of the settings exist from the start. Operator mode: an account gets its number in the engine
+when its first user comes in; what its JWT says is found by the authenticator and arrives here with the verdict.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AccountLimits, AuthSettings
+from gossamer.mesh.accounts.account import UNLIMITED, Account
+
+if TYPE_CHECKING:
+    from gossamer.mesh.engine.core import Engine
+
+
+class Accounts:
+    """Numbers are given once: an account keeps its engine number until the node ends."""
+
+    __slots__ = ("_by_name", "_by_number", "_engine", "global_account", "made", "system")
+
+    def __init__(self, engine: "Engine", settings: AuthSettings, *, pinned_system: bool = False) -> None:
+        """``pinned_system``: the system account has a route of its own (a cluster with a pool, spec routes 4.3)."""
+        self._engine = engine
+        self.made: Callable[[Account], None] | None = None  # told of every account made from then on
+        self._by_name: dict[str, Account] = {}
+        self._by_number: dict[int, Account] = {}
+        self.global_account = self._make(GLOBAL_ACCOUNT)
+        self.system: Account | None = None
+        name = system_account_name(settings)
+        if name:
+            self.system = self._make(name, dedicated_route=pinned_system)
+            self.system.system = True
+        self.apply(settings)
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, name: str) -> Account | None:
+        """The account of that name, if it exists on this node."""
+        return self._by_name.get(name)
+
+    def of_number(self, number: int) -> Account | None:
+        """The account with that number in the engine."""
+        return self._by_number.get(number)
+
+    def bring(self, name: str, *, limits: AccountLimits = UNLIMITED, label: str = "", expires_ns: int = 0) -> Account:
+        """The account of that name, made if needed, with what is known about it now."""
+        account = self._by_name.get(name) or self._make(name)
+        if account.limits != limits:
+            account.limits = limits
+        if label:
+            account.label = label
+        account.expires_ns = expires_ns
+        return account
+
+    def apply(self, settings: AuthSettings) -> list[Account]:
+        """Follow the configuration, at the start and on reload. Returns the accounts it no longer has; they are
+        gone for newcomers, their clients are the caller's to close."""
+        wanted = {entry.name: entry for entry in settings.accounts}
+        for name, entry in wanted.items():
+            self.bring(name, limits=entry.limits)
+        if settings.operator_mode:
+            return []
+        gone = [
+            account
+            for name, account in self._by_name.items()
+            if name not in wanted and account is not self.global_account and account is not self.system
+        ]
+        for account in gone:
+            del self._by_name[account.name]
+            self._engine.remove_account(account.number)
+        return gone
+
+    def _make(self, name: str, *, dedicated_route: bool = False) -> Account:
+        number = self._engine.account(name.encode(), dedicated_route=dedicated_route)
+        account = Account(name, number, label=name)
+        self._by_name[name] = account
+        self._by_number[number] = account
+        if self.made is not None:
+            self.made(account)
+        return account
+
+
+def system_account_name(settings: AuthSettings) -> str:
+    """Which account is the system's; empty if there is none (spec auth section 16)."""
+    if settings.system_account:
+        return settings.system_account
+    return "" if settings.no_system_account else SYSTEM_ACCOUNT

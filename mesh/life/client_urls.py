@@ -1,0 +1,13 @@
+"""The addresses under which clients reach this node (spec client-protocol section 4.4)."""
+
+from gossamer.mesh.life.interfaces import global_addresses, is_wildcard
+from gossamer.mesh.life.listening import join_address
+from gossamer.mesh.world import Disk
+
+
+def own_client_urls(host: str, port: int, disk: Disk) -> tuple[str, ...]:
+    """``host:port``, or one entry for each address of the machine when ``host`` means all of them."""
+    if not is_wildcard(host):
+        return (join_address(host, port),)
+    found = global_addresses(disk)
+    return tuple(join_address(address, port) for address in found) or (join_address(host or "0.0.0.0", port),)

@@ -1,0 +1,34 @@
+"""Who a node is: made anew at each start (spec client-protocol section 4.1)."""
+
+from msgspec import Struct
+
+from gossamer.mesh.world import Randomness
+
+_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """``server_id`` is a public server nkey, ``xkey`` a public curve key; the private halves are not needed yet and
+    not kept."""
+
+    server_id: str
+    server_name: str
+    xkey: str
+
+
+def make_identity(server_name: str, randomness: Randomness) -> Identity:
+    """An empty ``server_name`` becomes the id."""
+    from gossamer.auth.keys import KeyKind, KeyPair
+    from gossamer.auth.xkeys import CurveKeyPair
+
+    server_id = KeyPair.generate(KeyKind.SERVER, randomness.token).public
+    return Identity(
+        server_id=server_id,
+        server_name=server_name or server_id,
+        xkey=CurveKeyPair.generate(randomness.token).public,
+    )
+
+
+def unique_name(randomness: Randomness) -> str:
+    """22 characters that nobody else will choose: ids of events."""
+    return "".join(_LETTERS[byte % 62] for byte in randomness.token(22))

@@ -1,0 +1,446 @@
+"""A node: the composition root of one server inside a process.
+
+``Node(options, world)`` only holds values; ``start`` makes the parts and connects them, ``stop`` takes them down in the
+reverse order. Two ways of driving the engine: in its own thread on real sockets (a server), or by hand with ``step``
+(``stepped``: memory links only, for tests and simulation).
+
+What decides what: listeners and identity in ``life/``, clients in ``peers/``, accounts in ``accounts/``, routes by the
+``RouteManager``; this file only says who is told what.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gossamer.auth.settings import AuthSettings
+from gossamer.mesh.accounts.registry import Accounts
+from gossamer.mesh.engine import events
+from gossamer.mesh.engine.kinds import CloseReason, LinkKind
+from gossamer.mesh.life.client_listener import ClientListener
+from gossamer.mesh.life.client_urls import own_client_urls
+from gossamer.mesh.life.engine_thread import EngineThread
+from gossamer.mesh.life.enginetime import EngineTime
+from gossamer.mesh.life.identity import Identity, make_identity
+from gossamer.mesh.life.listening import BoundSocket, bind, join_address, split_address
+from gossamer.mesh.life.pump import Pump
+from gossamer.mesh.logs.log import Log, Silence
+from gossamer.mesh.logs.redaction import redact_line
+from gossamer.mesh.monitor.process import ProcessorShare
+from gossamer.mesh.options.options import Options
+from gossamer.mesh.peers.clients import Clients
+from gossamer.mesh.peers.greeting import Greeting, Placeholders
+from gossamer.mesh.peers.judge import Judge
+from gossamer.mesh.peers.welcome import Welcome
+from gossamer.mesh.version import NATS_VERSION, VERSION
+from gossamer.mesh.world import World, real_world
+
+if TYPE_CHECKING:
+    from gossamer.mesh.engine.core import Engine
+    from gossamer.mesh.monitor.site import MonitorSite
+    from gossamer.mesh.peers.route_manager import RouteManager
+    from gossamer.mesh.system.service import SystemService
+
+MessageHandler = Callable[[events.Message], None]
+
+
+class Node:
+    """Public: ``start``, ``stop``, ``step``, ``subscribe``, ``publish`` and the parts as attributes, once started."""
+
+    engine: "Engine"
+    identity: Identity
+    accounts: Accounts
+    judge: Judge
+    welcome: Welcome
+    clients: Clients
+    listener: ClientListener
+    pump: Pump
+    processor: ProcessorShare
+
+    def __init__(
+        self,
+        options: Options,
+        world: World | None = None,
+        *,
+        log: Log | None = None,
+        engine: "Engine | None" = None,
+        stepped: bool = False,
+    ) -> None:
+        """``engine``: another one than the compiled (tests). Nothing is opened before ``start``."""
+        self.options = options
+        self.world = world or real_world()
+        self.journal = log or Log(self.world.clock, Silence())
+        self.routes: RouteManager | None = None
+        self.monitor: MonitorSite | None = None
+        self.system: SystemService | None = None
+        self.started_ns = 0  # time of day
+        self.config_loaded_ns = 0
+        self.running = False
+        self.lame_duck = False
+        self.cluster_socket: BoundSocket | None = None
+        self.stale: Counter[int] = Counter()  # stale connections by link kind
+        self.failure: asyncio.Future[None] | None = None
+        self._given_engine = engine
+        self._stepped = stepped
+        self._thread: EngineThread | None = None
+        self._subscribers: dict[int, MessageHandler] = {}
+        self._outputs: dict[int, Callable[[events.Output], None]] = {}
+        self._foreign_urls: tuple[str, ...] = ()
+        self._urls_known = False
+
+    # --- life ---------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Open the ports and begin to serve. Raises PortTaken, ValueError (a setting that cannot be used)."""
+        options = self.options
+        self.failure = asyncio.get_running_loop().create_future()
+        client_socket = None if self._stepped else bind(options.host, options.port)
+        try:
+            if options.cluster is not None and not self._stepped:
+                self.cluster_socket = bind(
+                    options.cluster.host, options.cluster.port, what="cluster port", option="cluster port"
+                )
+            self._make_parts(client_socket)
+        except BaseException:
+            for made in (client_socket, self.cluster_socket):
+                if made is not None:
+                    os.close(made.descriptor)
+            raise
+        self._serve(client_socket)
+        try:
+            if options.monitor.port:
+                from gossamer.mesh.monitor.site import MonitorSite
+
+                self.monitor = MonitorSite(self)
+                await self.monitor.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self.journal.info("Server is ready")
+
+    async def stop(self) -> None:
+        """Close everything: listeners first, then the links, then the engine. Harmless when it is not running."""
+        if not self.running:
+            return
+        self.running = False
+        self.journal.info("Initiating Shutdown...")
+        self.listener.close()
+        if self.routes is not None:
+            self.routes.stop_accepting()
+        if self.system is not None:
+            self.system.stop()
+        for client in self.clients:
+            self.engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
+        if self.routes is not None:
+            self.routes.stop()
+        if self.monitor is not None:
+            await self.monitor.stop()
+        self.pump.stop()
+        if self._thread is not None:
+            self._thread.stop()
+        self.pump.finish()
+        self.judge.stop()
+        self.engine.destroy()
+        self.journal.info("Server Exiting..")
+
+    def step(self, now_ns: int) -> int:
+        """One tick of a ``stepped`` node at that time: the engine, then its events. Returns as ``Engine.step``."""
+        due_ns = self.engine.step(now_ns)
+        self.pump.finish()
+        return due_ns
+
+    # --- messages of the node's own -----------------------------------------------------------------------------
+    def subscribe(self, account: int, subject: bytes, handler: MessageHandler, queue: bytes = b"") -> int:
+        """Have ``handler`` called for each message; the number is for ``unsubscribe``."""
+        number = self.engine.subscribe(account, subject, queue)
+        self._subscribers[number] = handler
+        return number
+
+    def unsubscribe(self, number: int) -> None:
+        if self._subscribers.pop(number, None) is not None:
+            self.engine.unsubscribe(number)
+
+    # --- addresses ----------------------------------------------------------------------------------------------
+    @property
+    def host(self) -> str:
+        """What INFO says."""
+        return self.welcome.greeting.host
+
+    @property
+    def port(self) -> int:
+        """The real client port."""
+        return self.listener.port
+
+    @property
+    def name(self) -> str:
+        return self.identity.server_name
+
+    @property
+    def cluster_name(self) -> str:
+        return self.routes.cluster_name if self.routes is not None else ""
+
+    def own_urls(self) -> tuple[str, ...]:
+        """``host:port`` under which clients reach this node."""
+        options = self.options
+        if options.client_advertise:
+            return (join_address(*split_address(options.client_advertise, self.listener.port)),)
+        return own_client_urls(options.host, self.listener.port, self.world.disk)
+
+    def set_cluster_urls(self, urls: tuple[str, ...]) -> None:
+        """Where clients reach the other nodes, whenever that changed: new links and connected clients are told."""
+        if urls == self._foreign_urls and (self._urls_known or not urls):
+            return
+        self._foreign_urls, self._urls_known = urls, True
+        if self.lame_duck:
+            return
+        self._tell_urls()
+
+    def announce_lame_duck(self) -> None:
+        """Tell every client that can hear it where else to go (spec client-protocol section 19)."""
+        own = self.own_urls()
+        self.welcome.change(connect_urls=tuple(url for url in self._foreign_urls if url not in own))
+        self.clients.announce(lame_duck=True)
+
+    def _tell_urls(self) -> None:
+        if not self._urls_known:
+            return
+        own = self.own_urls()
+        urls = own + tuple(url for url in self._foreign_urls if url not in own)
+        if self.welcome.change(connect_urls=urls):
+            self.listener.refresh()
+            self.clients.announce()
+
+    def _cluster_renamed(self, name: str) -> None:
+        if self.welcome.change(cluster=name):
+            self.listener.refresh()
+
+    # --- making the parts ---------------------------------------------------------------------------------------
+    def _make_parts(self, client_socket: BoundSocket | None) -> None:
+        options, world = self.options, self.world
+        self.identity = make_identity(options.server_name, world.randomness)
+        self.started_ns = self.config_loaded_ns = world.clock.wall_ns()
+        self.processor = ProcessorShare(world.clock.monotonic_ns())
+        if self._given_engine is not None:
+            self.engine = self._given_engine
+            places = Placeholders(0, 1, 2)
+        else:
+            from gossamer.mesh.engine import core
+
+            self.engine = core.Engine(seed=world.randomness.engine_seed())
+            places = Placeholders(core.LINK_ID, core.PEER_HOST, core.NONCE)
+        self.configure_engine(options)
+        self.routes = self._make_routes()
+        pinned = self.routes.pins_system_account if self.routes is not None else False
+        settings: AuthSettings = options.authorization
+        self.accounts = Accounts(self.engine, settings, pinned_system=pinned)
+        self.judge = Judge(settings, self.accounts, world.clock)
+        port = client_socket.port if client_socket is not None else max(0, options.port)
+        host, told_port = options.host, port
+        if options.client_advertise:
+            host, told_port = split_address(options.client_advertise, port)
+        greeting = Greeting(
+            server_id=self.identity.server_id,
+            server_name=self.identity.server_name,
+            host=host,
+            port=told_port,
+            headers=not options.no_header_support,
+            auth_required=self.judge.required and not self.judge.hides_requirement,
+            max_payload=options.limits.max_payload,
+            nonces=self.judge.wants_nonce,
+            cluster=self.cluster_name,
+            xkey=self.identity.xkey,
+        )
+        self.welcome = Welcome(greeting, places)
+        self.clients = Clients(
+            self.engine,
+            accounts=self.accounts,
+            judge=self.judge,
+            welcome=self.welcome,
+            limits=options.limits,
+            engine_time=EngineTime(self.engine, world.clock),
+            clock=world.clock,
+            log=self.journal,
+            headers=not options.no_header_support,
+        )
+        self.listener = ClientListener(self.engine, self.welcome, self.judge, port)
+        self.pump = Pump(self.engine, world.clock, self._handlers(), self._failed)
+
+    def _make_routes(self) -> "RouteManager | None":
+        cluster = self.options.cluster
+        if cluster is None:
+            return None
+        from gossamer.auth.settings import SYSTEM_ACCOUNT
+        from gossamer.mesh.accounts.registry import system_account_name
+        from gossamer.mesh.peers.route_dialer import LoopDialer, LoopScheduler
+        from gossamer.mesh.peers.route_manager import RouteManager
+        from gossamer.mesh.peers.route_world import RouteIdentity
+
+        loop = asyncio.get_running_loop()
+        return RouteManager(
+            RouteIdentity(
+                server_id=self.identity.server_id,
+                server_name=self.identity.server_name,
+                version=NATS_VERSION,
+                max_payload=self.options.limits.max_payload,
+                system_account=system_account_name(self.options.authorization) or SYSTEM_ACCOUNT,
+            ),
+            cluster,
+            self.engine,
+            LoopScheduler(loop),
+            LoopDialer(loop, self.world.randomness),
+            self.set_cluster_urls,
+            self.journal,
+            randomness=self.world.randomness,
+            on_cluster_name_changed=self._cluster_renamed,
+            account_exists=lambda name: self.accounts.find(name) is not None,
+        )
+
+    def configure_engine(self, options: Options) -> None:
+        """Program all limits, at the start and after a reload."""
+        limits = options.limits
+        self.engine.configure(
+            max_connections=limits.max_connections,
+            max_control_line=limits.max_control_line,
+            max_payload=limits.max_payload,
+            max_pending=limits.max_pending,
+            max_subscriptions=limits.max_subscriptions,
+            max_subscription_tokens=limits.max_sub_tokens,
+            write_deadline_ns=limits.write_deadline_ns,
+            ping_interval_ns=limits.ping_interval_ns,
+            ping_max=limits.ping_max,
+            fast_producer_stall=not limits.no_fast_producer_stall,
+            placeholder_accounts=options.authorization.resolver is not None,
+            trace=self.journal.tracing,
+        )
+
+    def _serve(self, client_socket: BoundSocket | None) -> None:
+        """From here on the world sees us."""
+        loop = asyncio.get_running_loop()
+        self.running = True
+        if not self._stepped:
+            self._thread = EngineThread(self.engine, lambda error: _tell(loop, self._engine_ended, error))
+            self.pump.start(loop)
+        if self.routes is not None:
+            descriptor = self.cluster_socket.descriptor if self.cluster_socket is not None else None
+            port = self.cluster_socket.port if self.cluster_socket is not None else 0
+            urls = () if self.options.cluster is None or self.options.cluster.no_advertise else self.own_urls()
+            self.routes.start(descriptor=descriptor, port=port, client_urls=urls)
+        self._start_system()
+        self.listener.open(client_socket.descriptor if client_socket is not None else None)
+        if self._thread is not None:
+            self._thread.start()
+        self._say_hello(client_socket)
+
+    def _start_system(self) -> None:
+        if self.accounts.system is None:
+            return
+        from gossamer.mesh.system.service import SystemService
+
+        self.system = SystemService(self)
+        self.system.start()
+
+    def _say_hello(self, client_socket: BoundSocket | None) -> None:
+        self.journal.info("Starting nats-server")
+        self.journal.info(f"  Version:  {NATS_VERSION} (Gossamer {VERSION})")
+        self.journal.info(f"  Name:     {self.identity.server_name}")
+        if self.cluster_name:
+            self.journal.info(f"  Cluster:  {self.cluster_name}")
+        self.journal.info(f"  ID:       {self.identity.server_id}")
+        if self.options.config_file:
+            self.journal.info(f"Using configuration file: {self.options.config_file} ({self.options.config_digest})")
+        if client_socket is not None:
+            self.journal.info(f"Listening for client connections on {client_socket.address}")
+        if self.cluster_socket is not None:
+            self.journal.info(f"Listening for route connections on {self.cluster_socket.address}")
+
+    # --- events -------------------------------------------------------------------------------------------------
+    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            events.Opened: self._opened,
+            events.Hello: self._hello,
+            events.Closed: self._closed,
+            events.Denied: self.clients.denied,
+            events.Message: self._message,
+            events.Output: self._output,
+            events.Trace: self._trace,
+            events.PeerInfo: self._of_route,
+            events.PeerError: self._peer_error,
+            events.Pong: self._of_route,
+            events.AccountSeen: self._account_seen,
+        }
+
+    def _opened(self, event: events.Opened) -> None:
+        if event.kind == LinkKind.CLIENT:
+            self.clients.opened(event)
+        else:
+            self._of_route(event)
+
+    def _hello(self, event: events.Hello) -> None:
+        if self.clients.find(event.link) is not None:
+            self.clients.hello(event)
+        else:
+            self._of_route(event)
+
+    def _closed(self, event: events.Closed) -> None:
+        client = self.clients.find(event.link) is not None
+        if event.reason == CloseReason.STALE_CONNECTION:
+            self.stale[LinkKind.CLIENT if client else LinkKind.ROUTE] += 1
+        if client:
+            self.clients.ended(event)
+        else:
+            self._of_route(event)
+
+    def _of_route(self, event: events.Event) -> None:
+        if self.routes is not None:
+            self.routes.on_event(event)
+
+    def _peer_error(self, event: events.PeerError) -> None:
+        client = self.clients.find(event.link)
+        if client is None:
+            self._of_route(event)
+        else:
+            self.journal.error(f"{client.label} - Client Error {event.text.decode('utf-8', 'replace')}")
+
+    def _message(self, event: events.Message) -> None:
+        handler = self._subscribers.get(event.subscription)
+        if handler is not None:
+            handler(event)
+
+    def _output(self, event: events.Output) -> None:
+        handler = self._outputs.get(event.link)
+        if handler is not None:
+            handler(event)
+
+    def _trace(self, event: events.Trace) -> None:
+        client = self.clients.find(event.link)
+        label = client.label if client is not None else f"rid:{event.link}"
+        arrow = "->>" if event.outbound else "<<-"
+        self.journal.trace(f"{label} - {arrow} [{redact_line(event.line)}]")
+
+    def _account_seen(self, event: events.AccountSeen) -> None:
+        kept = "kept for its first user" if event.kept else "ignored"
+        name = event.name.decode("utf-8", "replace")
+        self.journal.debug(f"rid:{event.link} - Interest for unknown account {name}: {kept}")
+
+    def _failed(self, error: Exception) -> None:
+        """A handler raised: a bug of ours. The event is lost, the node goes on."""
+        import traceback
+
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.journal.error(
+            f"Internal error: {error!r} in {where.name} ({os.path.basename(where.filename)}:{where.lineno})"
+        )
+
+    def _engine_ended(self, error: BaseException | None) -> None:
+        if self.running and self.failure is not None and not self.failure.done():
+            self.failure.set_exception(RuntimeError(f"the engine stopped: {error!r}"))
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, callback: Callable[[BaseException | None], None], error: BaseException | None
+) -> None:
+    """Into the loop from the engine's thread; the loop may be gone."""
+    try:
+        loop.call_soon_threadsafe(callback, error)
+    except RuntimeError:
+        pass

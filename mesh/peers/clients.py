@@ -1,0 +1,370 @@
+"""All clients of a node: the engine tells when they come, speak up and go; they are judged here.
+
+The life of a record: ``Opened`` makes it; ``Hello`` has it judged (at once, or in a thread where a hash must be
+computed, while the engine keeps the link parked); ``admit`` or ``close`` answers; ``Closed`` moves it to the ring of
+closed connections. A verdict that comes after the link is gone is dropped. Order of the checks: spec client-protocol
+section 5.2.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gossamer.mesh.accounts.account import Account, smallest
+from gossamer.mesh.accounts.registry import Accounts
+from gossamer.mesh.engine.events import Closed, Denied, Hello, Opened
+from gossamer.mesh.engine.kinds import Action, CloseReason
+from gossamer.mesh.life.enginetime import EngineTime
+from gossamer.mesh.logs.log import Log
+from gossamer.mesh.options.options import LimitOptions
+from gossamer.mesh.peers.client import Client
+from gossamer.mesh.peers.closed import ClosedClient, ClosedRing
+from gossamer.mesh.peers.compiled import PermissionTable
+from gossamer.mesh.peers.connect import SILENT, Connect, SharedTexts, decode_connect
+from gossamer.mesh.peers.denials import Denial, DenialRing
+from gossamer.mesh.peers.judge import Judge, rule_of_denial
+from gossamer.mesh.peers.welcome import Welcome
+from gossamer.mesh.world import Clock
+
+if TYPE_CHECKING:
+    from gossamer.auth.decisions import Admission, Attempt, Refusal
+    from gossamer.mesh.engine.core import Engine
+
+AUTHORIZATION_VIOLATION = b"Authorization Violation"
+ACCOUNT_FULL = b"maximum account active connections exceeded"
+_WRONG_PROTOCOL = b"invalid client protocol"
+_NEEDS_HEADERS = b"no responders requires headers support"
+
+_VIOLATIONS = {
+    Action.PUBLISH: "Publish Violation",
+    Action.REPLY: "Publish Reply Violation",
+    Action.SUBSCRIBE: "Subscription Violation",
+}
+
+
+class Clients:
+    """The table of clients by link id (cid), and the handlers of their events."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        *,
+        accounts: Accounts,
+        judge: Judge,
+        welcome: Welcome,
+        limits: LimitOptions,
+        engine_time: EngineTime,
+        clock: Clock,
+        log: Log,
+        headers: bool = True,
+    ) -> None:
+        self._engine = engine
+        self.accounts = accounts
+        self.judge = judge
+        self.welcome = welcome
+        self.limits = limits
+        self.permissions = PermissionTable(engine)
+        self.closed = ClosedRing(limits.max_closed_clients)
+        self.denials = DenialRing()
+        self.total = 0  # clients since the start
+        self.refused = 0  # of these, not let in at CONNECT
+        self.closed_by_reason: Counter[CloseReason] = Counter()
+        self.leaving = False  # lame duck: handshakes are no longer answered
+        self._clock = clock
+        self._log = log
+        self._headers = headers
+        self._engine_time = engine_time
+        self._texts = SharedTexts()
+        self._table: dict[int, Client] = {}
+        self._judging: dict[int, asyncio.Future[Admission | Refusal]] = {}
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(self._table.values())
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def find(self, link: int) -> Client | None:
+        return self._table.get(link)
+
+    # --- events of the engine -----------------------------------------------------------------------------------
+    def opened(self, event: Opened) -> None:
+        client = Client(event.link, self._texts.one(event.host), event.port, self._clock.wall_ns())
+        self._table[event.link] = client
+        self.total += 1
+        if self._log.debugging:
+            self._log.debug(f"{client.label} - Client connection created")
+
+    def hello(self, event: Hello) -> None:
+        client = self._table.get(event.link)
+        if client is None or self.leaving:
+            return
+        if event.connect is None:
+            if self.judge.required and not self.judge.anonymous:
+                self._refuse(
+                    client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "CONNECT must come first"
+                )
+                return
+            connect = SILENT
+        else:
+            decoded = decode_connect(event.connect)
+            if decoded is None:
+                self._log.error(f"{client.label} - CONNECT is malformed")
+                self._engine.close(client.link, reason=CloseReason.PROTOCOL_VIOLATION)
+                return
+            connect = decoded
+        self._release(client)
+        one = self._texts.one
+        client.name, client.lang, client.version = one(connect.name), one(connect.lang), one(connect.version)
+        client.protocol = connect.protocol
+        client.named = bool(connect.user or connect.nkey)
+        if not self.judge.required:
+            self._settle(client, connect, None, event.again)
+            return
+        attempt = self.judge.attempt(client, connect, event.nonce)
+        if self.judge.is_slow(attempt):
+            self._judge_aside(client, connect, attempt, event.again)
+        else:
+            self._conclude(client, connect, attempt, self.judge.decide(attempt), event.again)
+
+    def ended(self, event: Closed) -> None:
+        client = self._table.pop(event.link, None)
+        if client is None:
+            return
+        waiting = self._judging.pop(event.link, None)
+        if waiting is not None:
+            waiting.cancel()
+        reason = CloseReason(event.reason)
+        self.closed_by_reason[reason] += 1
+        account = client.account.name if client.account is not None else ""
+        self.closed.add(
+            ClosedClient(
+                client.link,
+                client.host,
+                client.port,
+                client.start_ns,
+                self._clock.wall_ns(),
+                reason,
+                event.error.decode("utf-8", "replace"),
+                account,
+                client.user,
+                client.name,
+                client.lang,
+                client.version,
+                event.in_messages,
+                event.out_messages,
+                event.in_bytes,
+                event.out_bytes,
+                event.subscriptions,
+                event.rtt_ns,
+                event.pending_bytes,
+            )
+        )
+        if self._log.debugging:
+            self._log.debug(f"{client.label} - Client connection closed: {reason.text}")
+        self._release(client)
+
+    def denied(self, event: Denied) -> None:
+        client = self._table.get(event.link)
+        if client is None:
+            return
+        action = Action(event.action)
+        subject, queue = event.subject.decode("utf-8", "replace"), event.queue.decode("utf-8", "replace")
+        value = client.permissions.value if client.permissions is not None else None
+        rule = rule_of_denial(value, action, subject, queue)
+        account = client.account.name if client.account is not None else ""
+        self.denials.add(
+            Denial(self._clock.wall_ns(), client.link, account, client.user, action, subject, queue, rule),
+            event.skipped,
+        )
+        told = f'{client.label} - {_VIOLATIONS[action]} - User "{client.user}", Subject "{subject}"'
+        if queue:
+            told += f', Queue "{queue}"'
+        self._log.error(f"{told}: {rule}" if rule else told)
+        if event.skipped:
+            self._log.error(f"{event.skipped} more permissions violations were not reported one by one")
+
+    # --- deeds --------------------------------------------------------------------------------------------------
+    def kick(self, link: int) -> bool:
+        """Close a client without -ERR, reason Kicked. False: there is none with that id."""
+        if link not in self._table:
+            return False
+        self._engine.close(link, reason=CloseReason.KICKED)
+        return True
+
+    def announce(self, *, lame_duck: bool = False) -> None:
+        """Send an INFO to every client that can take one (protocol 1, first PONG sent: spec section 4.3)."""
+        for client in self._table.values():
+            self.announce_to(client, lame_duck=lame_duck)
+
+    def announce_to(self, client: Client, *, lame_duck: bool = False) -> bool:
+        """The same to one client; False if it cannot take one."""
+        if client.protocol < 1 or client.account is None:
+            return False
+        info = self.welcome.later(client, lame_duck=lame_duck)
+        self._engine.send(client.link, info, after_pong=True)
+        return True
+
+    def refuse(self, client: Client, error: bytes, reason: CloseReason) -> None:
+        """Close a live client with an -ERR (empty: none)."""
+        self._engine.close(client.link, reason=reason, error=error)
+
+    def rebind(self, client: Client, admission: "Admission") -> None:
+        """A new verdict on a live client of the same account: permissions, expiry, identity."""
+        client.admission = slim(admission)
+        taken = self.permissions.take(admission.permissions)
+        before, client.permissions = client.permissions, taken
+        if taken is not before:
+            self._engine.change(client.link, permissions=taken.number if taken is not None else 0)
+        self.permissions.release(before)
+        self._arm(client, admission)
+
+    # --- judging ------------------------------------------------------------------------------------------------
+    def _judge_aside(self, client: Client, connect: Connect, attempt: "Attempt", again: bool) -> None:
+        earlier = self._judging.pop(client.link, None)
+        if earlier is not None:
+            earlier.cancel()
+        future = self.judge.decide_aside(attempt)
+        self._judging[client.link] = future
+
+        def concluded(done: "asyncio.Future[Admission | Refusal]") -> None:
+            if done.cancelled() or self._judging.get(client.link) is not done:
+                return
+            del self._judging[client.link]
+            try:
+                verdict = done.result()
+            except Exception as error:
+                self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, repr(error))
+                return
+            self._conclude(client, connect, attempt, verdict, again)
+
+        future.add_done_callback(concluded)
+
+    def _conclude(
+        self, client: Client, connect: Connect, attempt: "Attempt", verdict: "Admission | Refusal", again: bool
+    ) -> None:
+        if client.link not in self._table:
+            return
+        from gossamer.auth.decisions import Refusal
+
+        if isinstance(verdict, Refusal):
+            self._refuse(client, verdict.error.encode(), self.judge.close_reason(verdict), _told(verdict))
+            return
+        client.attempt = attempt
+        self._settle(client, connect, verdict, again)
+
+    def _settle(self, client: Client, connect: Connect, admission: "Admission | None", again: bool) -> None:
+        """Everything after authentication (spec section 5.2, steps 8 to 12)."""
+        if connect.account or connect.new_account:
+            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "account in CONNECT")
+            return
+        account = self.judge.account_of(admission)
+        if account is None:
+            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "its account is gone")
+            return
+        if account.full:
+            self._refuse(
+                client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, f"account {account.label} is full"
+            )
+            return
+        if connect.protocol not in (0, 1):
+            self._refuse(client, _WRONG_PROTOCOL, CloseReason.BAD_CLIENT_PROTOCOL_VERSION)
+            return
+        headers = connect.headers and self._headers
+        if connect.no_responders and not headers:
+            self._refuse(client, _NEEDS_HEADERS, CloseReason.NO_RESPONDERS_REQUIRES_HEADERS)
+            return
+        self._admit(client, connect, account, admission, headers, again)
+
+    def _admit(
+        self,
+        client: Client,
+        connect: Connect,
+        account: Account,
+        admission: "Admission | None",
+        headers: bool,
+        again: bool,
+    ) -> None:
+        client.account = account
+        account.clients += 1
+        account.clients_ever += 1
+        max_subscriptions, own_payload = account.limits.max_subscriptions, account.limits.max_payload
+        permissions = 0
+        if admission is not None:
+            client.admission = slim(admission)
+            client.permissions = self.permissions.take(admission.permissions)
+            permissions = client.permissions.number if client.permissions is not None else 0
+            max_subscriptions = smallest(max_subscriptions, admission.max_subscriptions)
+            own_payload = smallest(own_payload, admission.max_payload)
+        if self.limits.max_subscriptions > 0:
+            max_subscriptions = smallest(max_subscriptions, self.limits.max_subscriptions)
+        client.max_payload = smallest(own_payload, self.limits.max_payload)
+        self._engine.admit(
+            client.link,
+            account=account.number,
+            permissions=permissions,
+            verbose=connect.verbose,
+            pedantic=connect.pedantic,
+            echo=connect.echo,
+            headers=headers,
+            no_responders=connect.no_responders,
+            max_payload=-1 if client.max_payload == self.limits.max_payload else client.max_payload,
+            max_subscriptions=max_subscriptions,
+            info_after_pong=self.welcome.connected(client) if client.protocol >= 1 else b"",
+            reset=again,
+        )
+        if again:
+            self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
+        if admission is not None:
+            self._arm(client, admission)
+
+    def _arm(self, client: Client, admission: "Admission") -> None:
+        """Let the engine end the client when its credentials or its account end, whichever is first."""
+        account = client.account
+        ends = []
+        if admission.expires_at is not None:
+            ends.append((admission.expires_at * 1_000_000_000, b"User Authentication Expired"))
+        if account is not None and account.expires_ns:
+            ends.append((account.expires_ns, b"Account Authentication Expired"))
+        if ends:
+            at_ns, error = min(ends)
+            self._engine.expire(
+                client.link,
+                at_ns=self._engine_time.of_wall(at_ns),
+                reason=CloseReason.AUTHENTICATION_EXPIRED,
+                error=error,
+            )
+
+    def _refuse(self, client: Client, error: bytes, reason: CloseReason, why: str = "") -> None:
+        self.refused += 1
+        if error == AUTHORIZATION_VIOLATION:
+            self._log.error(f"{client.label} - authentication error{': ' + why if why else ''}")
+        else:
+            self._log.error(f"{client.label} - {error.decode()}{': ' + why if why else ''}")
+        self._engine.close(client.link, reason=reason, error=error)
+
+    def _release(self, client: Client) -> None:
+        """Take back what an admission had taken."""
+        if client.account is None:
+            return
+        client.account.clients -= 1
+        client.account = None
+        self.permissions.release(client.permissions)
+        client.permissions = None
+        client.admission = None
+        client.attempt = None
+
+
+def slim(admission: "Admission") -> "Admission":
+    """Without the decoded claims: they are kilobytes, and each client keeps its admission."""
+    if admission.claims is None and admission.account_claims is None:
+        return admission
+    return msgspec.structs.replace(admission, claims=None, account_claims=None)
+
+
+def _told(refusal: "Refusal") -> str:
+    """For the log: who it claimed to be, and why not."""
+    return f'User "{refusal.user}": {refusal.reason}' if refusal.user else str(refusal.reason)
