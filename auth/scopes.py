@@ -2,8 +2,8 @@
 
 ``{{name()}}``, ``{{subject()}}``, ``{{account-name()}}``, ``{{account-subject()}}``, ``{{tag(key)}}`` and
 ``{{account-tag(key)}}`` may stand anywhere in the subjects of the permission lists. A tag with several values makes
-several entries, the product over the different functions of
-one entry. Values are not escaped: whoever signs chooses them.
+several entries, the product over the different functions of one entry. Values are not escaped: whoever signs chooses
+them.
 
 Where nats-server drops queue entries as soon as a list holds a template, or looks ``Tag`` up in vain, we fill in
 subject and queue alike and ignore case (section 26.10 and 26.11).
