@@ -22,6 +22,7 @@ class ClusterProcesses:
         kinds: Sequence[type[ServerProcess]],
         *,
         name: str = "mesh",
+        host: str = "127.0.0.1",
         config: str = "",
         cluster_config: str = "",
         node_configs: Sequence[str] = (),
@@ -30,6 +31,7 @@ class ClusterProcesses:
     ) -> None:
         self.folder = folder
         self.name = name
+        self.host = host
         self.nodes: list[ServerProcess] = []
         self._kinds = list(kinds)
         self._config = config
@@ -59,13 +61,13 @@ class ClusterProcesses:
             f"cluster {{\n name: {self.name}\n listen: 127.0.0.1:-1\n {routes}\n {self._cluster_config}\n}}\n"
         )
         folder = self.folder / f"n{position + 1}"
-        node = kind(folder, config=text, monitor=self._monitor)
+        node = kind(folder, config=text, host=self.host, monitor=self._monitor)
         self.nodes.append(node)
         return node.start()
 
     def wait_until_whole(self, *, timeout_s: float = 20.0) -> None:
         """Until every node tells its clients the URLs of all running nodes."""
-        wanted = {f"{node.host}:{node.port}" for node in self.nodes if node.running}
+        wanted = {node.url.removeprefix("nats://") for node in self.nodes if node.running}
         if len(wanted) < 2:
             return
         deadline = time.monotonic() + timeout_s
