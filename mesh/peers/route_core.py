@@ -249,7 +249,7 @@ class RouteCore:
             self._take_place(connection, remote)
         else:
             connection.account = info.route_account
-            self._grant_place(connection, remote, info.route_pool_idx)
+            self._grant_place(connection, remote, info.route_pool_idx if remote.pooled else 0)
 
     def _met_ourselves(self, connection: Connection) -> None:
         """A route to ourselves. A host *name* may lead to others too: its address is left out from now on."""

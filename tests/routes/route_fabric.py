@@ -5,14 +5,16 @@ same moment, and the managers' own random numbers.
 """
 
 import heapq
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from route_shim import LineEngine, Link
+
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers.route_manager import RouteManager
 from gossamer.mesh.peers.route_world import DialOutcome, RouteIdentity
-from route_shim import LineEngine, Link
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -392,10 +394,10 @@ class Cluster:
 
     def report(self) -> str:
         lines = [f"at {self.time.now / SECOND:.3f}"]
-        for one in self.living:
-            for other in self.living:
-                if one is not other:
-                    lines.append(f"{one.name}->{other.name}: {self.places(one, other)} of {self.expected(one, other)}")
+        lines += [
+            f"{one.name}->{other.name}: {self.places(one, other)} of {self.expected(one, other)}"
+            for one, other in itertools.permutations(self.living, 2)
+        ]
         for one in self.living:
             lines += [f"{one.name} {level}: {text}" for level, text in one.log.lines[-15:]]
         return "\n".join(lines)

@@ -190,8 +190,10 @@ def test_names_and_numbers_in_routez() -> None:
         row.did_solicit for row in c.manager.routez() if row.remote_name == "B" and row.pool_index == 0
     )
     assert all(row.rtt_ns > 0 for row in rows.values() if row.did_solicit and row.pool_index >= 0)
-    numbers = {row.remote_id: {each.node for each in b.manager.routez() if each.remote_id == row.remote_id}
-               for row in rows.values()}
+    numbers = {
+        row.remote_id: {each.node for each in b.manager.routez() if each.remote_id == row.remote_id}
+        for row in rows.values()
+    }
     assert all(len(found) == 1 for found in numbers.values())
     assert len(set(itertools.chain(*numbers.values()))) == 2
 
