@@ -36,17 +36,9 @@ def list_keys(session: Session, every: bool, not_referenced: bool, part: str, sh
     data: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
     for use in uses:
-        entry: dict[str, Any] = {
-            "kind": use.kind or None,
-            "name": use.name or None,
-            "operator": use.operator or None,
-            "account": use.account or None,
-            "key": use.public,
-            "signing_key": use.signing,
-            "role": use.role or None,
-            "stored": use.stored,
-        }
-        row = (_label(use), use.public, cell(use.signing) if use.signing else "", use.role, cell(use.stored))
+        entry = _entry(use)
+        signing = cell(use.signing) if use.signing else ""
+        row: tuple[str, ...] = (_label(use), use.public, signing, use.role, cell(use.stored))
         if show_secrets:
             seed = workspace.keystore.seed(use.public)
             entry["seed"] = seed
@@ -97,24 +89,26 @@ def describe(session: Session, public: str, show_secrets: bool) -> Document:
     uses = [use for use in inventory(workspace, workspace.store.operators()) if use.public == public]
     seed = workspace.keystore.seed(public)
     data: dict[str, Any] = {"key": public, "kind": kind.word, "stored": seed is not None}
-    data["uses"] = [
-        {
-            "kind": use.kind,
-            "name": use.name,
-            "operator": use.operator,
-            "signing_key": use.signing,
-            "role": use.role or None,
-        }
-        for use in uses
-    ]
+    data["uses"] = [_entry(use) for use in uses]
     pairs = [("key", public), ("kind", kind.word), ("seed stored", cell(seed is not None))]
-    pairs += [
-        ("used by", f"{use.kind} {_label(use).strip()}" + (" as signing key" if use.signing else "")) for use in uses
-    ]
+    pairs += [("used by", f"{use.kind} {_label(use)}{' as signing key' if use.signing else ''}") for use in uses]
     if show_secrets:
         data["seed"] = seed
         pairs.append(("seed", seed or ""))
     return Document(data=data, sections=[Facts(title="Key", pairs=tuple(pairs))])
+
+
+def _entry(use: KeyUse) -> dict[str, Any]:
+    return {
+        "kind": use.kind or None,
+        "name": use.name or None,
+        "operator": use.operator or None,
+        "account": use.account or None,
+        "key": use.public,
+        "signing_key": use.signing,
+        "role": use.role or None,
+        "stored": use.stored,
+    }
 
 
 def _label(use: KeyUse) -> str:

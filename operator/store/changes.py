@@ -77,6 +77,7 @@ class ChangeSet:
                 pass
             except OSError as error:
                 raise from_os_error(error, "list", folder, REMEDY_READ) from None
+            names.difference_update(gone.name for gone in self._removed_folders if gone.parent == folder)
             names.difference_update(
                 path.name for path, content in self._pending.items() if content is None and path.parent == folder
             )

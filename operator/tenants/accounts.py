@@ -101,9 +101,9 @@ def create_account(
     workspace.store.put_account(operator, sign(claims, signer, now=now))
     outcome.created = outcome.changed = True
     outcome.done.insert(0, f"created account {name!r} ({key})")
-    if choose and workspace.context.text("operator") == operator and not workspace.context.text("account"):
-        if workspace.context.update(account=name):
-            outcome.note(f"chose account {name!r}")
+    first = workspace.context.text("operator") == operator and not workspace.context.text("account")
+    if choose and first and workspace.context.update(account=name):
+        outcome.note(f"chose account {name!r}")
     return outcome
 
 

@@ -1,0 +1,244 @@
+"""Which rule lets a user publish or subscribe, or refuses it: offline, from the store, credentials or a configuration.
+
+The rules themselves are those of ``gossamer.auth``; here the user is found, taken to be who it says it is (a password
+or a signature cannot be asked for offline), and the answer put into words. What happens behind the first account, over
+imports and mappings, is not followed yet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from gossamer.auth.authenticator import Admission, Attempt, Authenticator, Refusal
+from gossamer.auth.claims import AccountClaims, UserClaims
+from gossamer.auth.credentials import CredentialsError, load_credentials
+from gossamer.auth.decisions import ConnectOptions
+from gossamer.auth.jwt import TokenError
+from gossamer.auth.keys import KeyKind, is_public
+from gossamer.auth.permissions import Permissions
+from gossamer.auth.policy import filters_delivery, may_publish, may_subscribe
+from gossamer.auth.resolver import AccountSource, DirectoryResolver, MemoryResolver, ResolverError
+from gossamer.auth.scopes import ScopeError, scoped_grant
+from gossamer.auth.settings import AuthSettings, UserSettings
+from gossamer.auth.soundness import sound
+from gossamer.auth.subjects import has_wildcards, is_valid
+from gossamer.auth.validation import blocking, validate
+from gossamer.operator.failure import Failure, usage
+from gossamer.operator.store.workspace import Workspace
+
+PUBLISH = "pub"
+SUBSCRIBE = "sub"
+_PROOF = "taken as proven"
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What a user may do, and where that stands. ``refusal`` is set instead when it may not even connect."""
+
+    user: str
+    account: str = ""
+    permissions: Permissions | None = None
+    source: str = "none"  # user, role, account-default, configuration, none
+    place: str = ""
+    signer: str = ""
+    refusal: str = ""
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """The answer. ``rule`` is the entry that decided, or why none did; ``place`` the claim or the line it stands in."""
+
+    allowed: bool
+    action: str
+    subject: str
+    queue: str
+    user: str
+    account: str
+    rule: str
+    source: str
+    place: str
+    signer: str
+    connects: bool
+    notes: Sequence[str] = ()
+
+
+def explain(standing: Standing, action: str, subject: str, queue: str = "") -> Explanation:
+    """May the user ``pub`` or ``sub`` this subject? Raises Failure for a subject that nobody could use."""
+    check_question(action, subject, queue)
+    notes: list[str] = []
+    if standing.refusal:
+        allowed, rule = False, standing.refusal
+    elif action == PUBLISH:
+        verdict = may_publish(standing.permissions, subject)
+        allowed, rule = verdict.allowed, verdict.rule
+        if verdict.response_may_allow:
+            notes.append("allowed all the same as the reply to a request that it was given (allow_responses)")
+    else:
+        verdict = may_subscribe(standing.permissions, subject, queue)
+        allowed, rule = verdict.allowed, verdict.rule
+        if allowed and filters_delivery(standing.permissions, subject, queue):
+            notes.append("messages on subjects that a deny entry matches are not delivered to it")
+        if not allowed and may_subscribe(standing.permissions, subject, queue, literal_wildcards=True).allowed:
+            notes.append("nats-server would allow it: it takes the wildcards of a subscription for plain tokens")
+    return Explanation(
+        allowed=allowed,
+        action=action,
+        subject=subject,
+        queue=queue,
+        user=standing.user,
+        account=standing.account,
+        rule=rule,
+        source=standing.source,
+        place=standing.place,
+        signer=standing.signer,
+        connects=not standing.refusal,
+        notes=tuple(notes),
+    )
+
+
+def check_question(action: str, subject: str, queue: str) -> None:
+    """Raises Failure (usage) for a subject or a queue that no client could send."""
+    if not is_valid(subject):
+        raise usage(f"{subject!r} is not a subject", "tokens between dots must not be empty, and > comes last")
+    if action == PUBLISH and has_wildcards(subject):
+        raise usage(f"{subject!r} cannot be published to: it has wildcards", "name one subject")
+    if queue and (action == PUBLISH or any(letter.isspace() for letter in queue)):
+        raise usage(
+            f"the queue group {queue!r} makes no sense here", "queue groups are for subscriptions, without blanks"
+        )
+
+
+def standing_in_store(workspace: Workspace, user: str, account: str, now: float) -> Standing:
+    """A user of the store (``NAME``, ``ACCOUNT/NAME``, a public key) or of a credentials file, trusted by the store's
+    operator. Raises Failure when there is no such user."""
+    operator = workspace.operator()
+    tokens = [
+        workspace.store.account(operator.claims.name, name) for name in workspace.store.accounts(operator.claims.name)
+    ]
+    resolver = MemoryResolver([(stored.claims.subject, stored.token) for stored in tokens])
+    settings = AuthSettings(operators=(operator.token,), system_account=operator.claims.system_account)
+    return _by_claims(settings, resolver, find_user(workspace, user, account), now)
+
+
+def standing_in_configuration(
+    settings: AuthSettings, workspace: Workspace, user: str, account: str, now: float
+) -> Standing:
+    """A user of a server's configuration: by name or nkey, or in operator mode like ``standing_in_store``."""
+    if settings.operator_mode:
+        return _by_claims(settings, _resolver(settings), find_user(workspace, user, account), now)
+    proven, attempt = _as_if_proven(settings, user)
+    decision = Authenticator(proven).decide(attempt, now)
+    if isinstance(decision, Refusal):
+        return Standing(user=user, refusal=str(decision.reason), source="configuration", place=decision.reason.place)
+    return _admitted(decision, user)
+
+
+def find_user(workspace: Workspace, user: str, account: str) -> UserClaims:
+    """The claims of a user: from a credentials file, or from the store. Raises Failure."""
+    path = Path(user).expanduser()
+    if user.endswith(".creds") or (path.is_file() and "/" in user):
+        try:
+            return load_credentials(path).claims
+        except CredentialsError as error:
+            raise Failure(str(error), code="broken-file", path=str(path)) from None
+    operator = workspace.operator().claims.name
+    store = workspace.store
+    if is_public(user, KeyKind.USER):
+        names = store.accounts(operator)
+        for owner in names:
+            for name in store.users(operator, owner):
+                claims = store.user(operator, owner, name).claims
+                if claims.subject == user:
+                    return claims
+        raise Failure(
+            f"no user of operator {operator!r} has the key {user}", code="not-found", hint="give its .creds file"
+        )
+    owner, slash, name = user.partition("/")
+    if slash:
+        return store.user(operator, owner, name).claims
+    return store.user(operator, workspace.account(account).claims.name, user).claims
+
+
+def _by_claims(settings: AuthSettings, accounts: AccountSource, user: UserClaims, now: float) -> Standing:
+    base = Standing(user=user.name or user.subject, account=user.account, signer=user.issuer)
+    issues = blocking(validate(user, now), times=True)
+    if issues:
+        return structs.replace(base, refusal=f"cannot connect: {'; '.join(issues)}", place="the user's claim")
+    try:
+        judged = Authenticator(settings, accounts).account_claims(user, now)
+    except TokenError as error:
+        raise Failure(str(error), code="broken-file") from None
+    if isinstance(judged, Refusal):
+        reason = judged.reason
+        return structs.replace(base, refusal=f"cannot connect: {reason.text}", place=reason.place, signer=reason.signer)
+    base = structs.replace(base, account=judged.name or judged.subject)
+    if judged.is_revoked(user.subject, user.issued_at):
+        place = f"revocations of account {judged.name!r} ({judged.subject})"
+        return structs.replace(base, refusal="cannot connect: the user is revoked", place=place, signer=judged.issuer)
+    return _granted(base, user, judged)
+
+
+def _granted(base: Standing, user: UserClaims, account: AccountClaims) -> Standing:
+    scope = account.scope(user.issuer)
+    named = f"account {account.name!r} ({account.subject})"
+    if scope is not None:
+        place = f"template of role {scope.role!r} of {named}"
+        try:
+            permissions = scoped_grant(scope, user, account).permissions
+        except ScopeError as error:
+            return structs.replace(base, refusal=f"cannot connect: {error}", place=place, signer=account.issuer)
+        base = structs.replace(base, source="role", place=place, signer=account.issuer)
+    elif user.grant.permissions is not None:
+        permissions = user.grant.permissions
+        base = structs.replace(base, source="user", place=f"claim of user {user.name!r} ({user.subject})")
+    else:
+        permissions = account.default_permissions.permissions
+        if permissions is not None:
+            place = f"default permissions of {named}"
+            base = structs.replace(base, source="account-default", place=place, signer=account.issuer)
+    permissions, bad = sound(permissions)
+    if bad:
+        return structs.replace(base, refusal=f'cannot connect: the deny entry "{bad}" is no subject')
+    return structs.replace(base, permissions=permissions)
+
+
+def _admitted(admission: Admission, user: str) -> Standing:
+    restricted = admission.permissions is not None
+    return Standing(
+        user=user,
+        account=admission.account_name or admission.account,
+        permissions=admission.permissions,
+        source="configuration" if restricted else "none",
+        place=admission.permissions_place,
+    )
+
+
+def _as_if_proven(settings: AuthSettings, user: str) -> tuple[AuthSettings, Attempt]:
+    """The configuration with a password that we know, and the attempt that gives it."""
+    if not settings.users:
+        if settings.token:
+            return structs.replace(settings, token=_PROOF), Attempt(connect=ConnectOptions(auth_token=_PROOF))
+        return (
+            structs.replace(settings, password=_PROOF),
+            Attempt(connect=ConnectOptions(user=user, password=_PROOF)),
+        )
+    users = tuple(
+        _with_known_password(entry) if user in (entry.name, entry.nkey) else entry for entry in settings.users
+    )
+    found = next((entry for entry in users if entry.name == user), None)
+    kind = found.connection_types[0] if found and found.connection_types else "STANDARD"
+    attempt = Attempt(connect=ConnectOptions(user=user, password=_PROOF), connection_type=kind)
+    return structs.replace(settings, users=users, proxy_required=False), attempt
+
+
+def _with_known_password(entry: UserSettings) -> UserSettings:
+    return structs.replace(entry, name=entry.name or entry.nkey, nkey="", password=_PROOF, proxy_required=False)
+
+
+def _resolver(settings: AuthSettings) -> AccountSource:
+    configured = settings.resolver
+    if configured is not None and configured.directory and Path(configured.directory).is_dir():
+        try:
+            return DirectoryResolver(configured.directory, settings.resolver_preload)
+        except ResolverError as error:
+            raise Failure(str(error), code="storage", path=configured.directory) from None
+    return MemoryResolver(settings.resolver_preload)
