@@ -4,6 +4,7 @@ Every wait has a deadline; what arrived instead is in the error. There is no rea
 does not read is a slow consumer, just as a test may want.
 """
 
+import contextlib
 import json
 import re
 import socket
@@ -31,6 +32,8 @@ class WireClient:
     """A raw connection to a server's client port.
 
     ``timeout_s`` bounds each waiting call. ``receive_buffer_bytes`` shrinks the kernel's buffer, for slow consumers.
+    The server's own PING comes at its own time: with ``answers_pings`` it is answered and passed over when it stands
+    in place of the next thing expected, unless a PING was expected.
     """
 
     def __init__(
@@ -39,8 +42,10 @@ class WireClient:
         *,
         timeout_s: float = 5.0,
         receive_buffer_bytes: int | None = None,
+        answers_pings: bool = True,
     ) -> None:
         self.timeout_s = timeout_s
+        self.answers_pings = answers_pings
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -99,17 +104,21 @@ class WireClient:
         while True:
             seen = min(len(self._pending), len(wanted))
             if self._pending[:seen] != wanted[:seen]:
+                if self._answered_ping():
+                    continue
                 self._gather_rest()
-                raise WireError(f"\nexpected {wanted!r}\ngot      {bytes(self._pending)!r}")
+                raise WireError(f"\nexpected {shortened(wanted)}\ngot      {shortened(self._pending)}")
             if seen == len(wanted):
                 del self._pending[:seen]
                 return
             if not self._receive(deadline):
-                raise WireError(f"\nexpected {wanted!r}\ngot      {bytes(self._pending)!r} and then {self._end()}")
+                got = f"{shortened(self._pending)} and then {self._end()}"
+                raise WireError(f"\nexpected {shortened(wanted)}\ngot      {got}")
 
     def expect_line(self, wanted: bytes | None = None) -> bytes:
         """The next line, CR LF not included; equal to ``wanted`` if given."""
-        line = self.read_until(b"\r\n")[:-2]
+        while (line := self.read_until(b"\r\n")[:-2]) == b"PING" and wanted != b"PING" and self.answers_pings:
+            self.send(b"PONG\r\n")
         if wanted is not None and line != wanted:
             raise WireError(f"\nexpected line {wanted!r}\ngot           {line!r}")
         return line
@@ -127,8 +136,10 @@ class WireClient:
         deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
         while self._receive(deadline):
             pass
+        while self._answered_ping():
+            pass
         if self._pending:
-            raise WireError(f"\nexpected a close\ngot      {bytes(self._pending)!r}")
+            raise WireError(f"\nexpected a close\ngot      {shortened(self._pending)}")
         if not self._ended:
             raise WireError("expected a close, the connection stayed open")
 
@@ -168,14 +179,19 @@ class WireClient:
         self.send(b"PING\r\n")
         messages = []
         while self._peek(4) != b"PONG":
-            messages.append(self.read_message())
+            if not self._answered_ping():
+                messages.append(self.read_message())
         self.expect(b"PONG\r\n")
         return messages
 
     def read_until_pong(self) -> bytes:
-        """Send PING and return all bytes that come before its PONG (a payload must not contain a PONG line)."""
+        """Send PING and return all bytes that come before its PONG (a payload must not contain PING or PONG lines)."""
         self.send(b"PING\r\n")
-        return self.read_until(b"PONG\r\n")[:-6]
+        data = self.read_until(b"PONG\r\n")[:-6]
+        if self.answers_pings and b"PING\r\n" in data:
+            self.send(b"PONG\r\n")
+            data = data.replace(b"PING\r\n", b"")
+        return data
 
     def read_exactly(self, size: int) -> bytes:
         """The next ``size`` bytes."""
@@ -243,6 +259,15 @@ class WireClient:
         self._pending += data
         return bool(data)
 
+    def _answered_ping(self) -> bool:
+        """A PING at the front is taken away and answered."""
+        if not self.answers_pings or not self._pending.startswith(b"PING\r\n"):
+            return False
+        del self._pending[:6]
+        with contextlib.suppress(OSError):  # it may have closed since
+            self.send(b"PONG\r\n")
+        return True
+
     def _gather_rest(self) -> None:
         """For the error text: what else comes within a moment."""
         deadline = time.monotonic() + 0.1
@@ -265,14 +290,22 @@ class WireClient:
                 raise WireError(f"expected {mark!r}, got {tail!r} and then {self._end()}")
 
     def _peek(self, size: int) -> bytes:
+        """The next bytes, left where they are."""
         deadline = time.monotonic() + self.timeout_s
         while len(self._pending) < size:
             if not self._receive(deadline):
-                raise WireError(f"expected {size} bytes, got {bytes(self._pending)!r} and then {self._end()}")
+                raise WireError(f"expected {size} bytes, got {shortened(self._pending)} and then {self._end()}")
         return bytes(self._pending[:size])
 
     def _end(self) -> str:
         return "the connection was closed" if self._ended else f"nothing for {self.timeout_s} s"
+
+
+def shortened(data: bytes | bytearray) -> str:
+    """The bytes as a literal, the middle of a long one left out."""
+    if len(data) <= 2000:
+        return repr(bytes(data))
+    return f"{bytes(data[:1000])!r} ... {len(data) - 1500} bytes ... {bytes(data[-500:])!r}"
 
 
 def receive_all(clients: Sequence[WireClient]) -> list[list[Received]]:

@@ -101,9 +101,7 @@ def test_no_advertise(start_cluster: StartCluster, dial: Dial, join: Join) -> No
 
 def test_lame_duck_of_a_peer(start_cluster: StartCluster, dial: Dial) -> None:
     """Items 41, 42, 28.10: its own clients are told ldm and the others' URLs, our clients lose its URL."""
-    cluster = start_cluster(
-        3, config='lame_duck_grace_period: "1s"\nlame_duck_duration: "30s"'
-    )
+    cluster = start_cluster(3, config='lame_duck_grace_period: "1s"\nlame_duck_duration: "30s"')
     staying, other, leaving = cluster.nodes
     ours, theirs = dial(staying), dial(leaving)
     ours.handshake(protocol=1)
@@ -165,7 +163,10 @@ def test_messages_cross_the_mesh(trio: list[ServerProcess], join: Join) -> None:
         guest.ping()
         wait_for_interest(here, f"arrived.{node.port}")
     here.subscribe("across.a", "own")
-    here.send(b"PUB across.a r.1 4\r\n\r\n\0\xff\r\nHPUB across.a 18 20\r\nNATS/1.0\r\nA: b\r\n\r\nhi\r\nPUB across.b 0\r\n\r\n")
+    here.send(
+        b"PUB across.a r.1 4\r\n\r\n\0\xff\r\nHPUB across.a 18 20\r\nNATS/1.0\r\nA: b\r\n\r\nhi\r\n"
+        b"PUB across.b 0\r\n\r\n"
+    )
     here.expect(b"MSG across.a own r.1 4\r\n\r\n\0\xff\r\nHMSG across.a own 18 20\r\nNATS/1.0\r\nA: b\r\n\r\nhi\r\n")
     here.ping()
     for hearer in hearers[:2]:

@@ -57,7 +57,7 @@ def test_term_is_ignored_int_is_not(start_server: StartServer, join: Join) -> No
     server.signal(signal.SIGUSR2)
     assert client.read_info()["ldm"] is True
     server.signal(signal.SIGTERM)
-    server.wait_for_log("Trapped \"terminated\" signal")
+    server.wait_for_log('Trapped "terminated" signal')
     client.ping()
     server.signal(signal.SIGINT)
     client.expect_close()

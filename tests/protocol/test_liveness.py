@@ -20,7 +20,7 @@ def test_first_ping_after_two_seconds(server: ServerProcess, join: Join) -> None
 
 def test_no_early_ping_before_connect(server: ServerProcess, dial: Dial, join: Join) -> None:
     """Item 31: it is CONNECT that starts the short timer. (Another connection is the clock.)"""
-    silent, clock = dial(server), join(server)
+    silent, clock = dial(server, answers_pings=False), join(server)
     silent.read_info()
     clock.expect(b"PING\r\n")
     silent.ping()
@@ -41,6 +41,7 @@ def test_no_ping_while_data_flows(shared_server: StartServer, join: Join) -> Non
     """Item 31: after the first one, whose answer measures the round trip."""
     client = join(shared_server(config='ping_interval: "400ms"\n'))
     client.expect(b"PING\r\n")
+    client.answers_pings = False
     client.send(b"PONG\r\nSUB live.a 1\r\n")
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
