@@ -148,6 +148,15 @@ class ChangeSet:
         self._removed_folders.clear()
 
 
+def existing_file(text: str) -> Path | None:
+    """The path of a file that a person named; None if there is none, or the text cannot be a path."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and its parents, 0700 each. Raises Failure."""
     missing = list(_missing_folders(folder))

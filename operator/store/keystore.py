@@ -11,7 +11,7 @@ from pathlib import Path
 from gossamer.auth.keys import KeyKind, KeyPair, NkeyError, decode_seed, encode_seed, is_public, public_kind
 from gossamer.auth.xkeys import CurveKeyPair
 from gossamer.operator.failure import Failure
-from gossamer.operator.store.changes import ChangeSet
+from gossamer.operator.store.changes import ChangeSet, existing_file
 
 IGNORE_TEXT = b"# Secrets stay out of version control\n**/*.nk\n**/*.creds\n"
 KEYS_FOLDER = "keys"
@@ -174,14 +174,9 @@ def read_key_argument(text: str, kind: KeyKind, keystore: Keystore) -> tuple[str
 
 
 def _file_content(text: str) -> str | None:
-    """The text of a file; None when there is none of that name, or it cannot be a name."""
-    try:
-        path = Path(text).expanduser()
-        if not path.is_file():
-            return None
-    except (OSError, ValueError, RuntimeError):
-        return None
-    return (ChangeSet().read(path) or b"").decode("ascii", "replace").strip()
+    """The text of a file; None when there is none of that name."""
+    path = existing_file(text)
+    return None if path is None else (ChangeSet().read(path) or b"").decode("ascii", "replace").strip()
 
 
 def _wrong_kind(place: str, kind: KeyKind) -> Failure:

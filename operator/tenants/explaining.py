@@ -5,7 +5,7 @@ or a signature cannot be asked for offline), and the answer put into words. What
 imports and mappings, is not followed yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -18,13 +18,14 @@ from gossamer.auth.jwt import TokenError
 from gossamer.auth.keys import KeyKind, is_public
 from gossamer.auth.permissions import Permissions
 from gossamer.auth.policy import filters_delivery, may_publish, may_subscribe
-from gossamer.auth.resolver import AccountSource, DirectoryResolver, MemoryResolver, ResolverError
+from gossamer.auth.resolver import AccountSource, DirectoryResolver, MemoryResolver, ResolverError, checked_account
 from gossamer.auth.scopes import ScopeError, scoped_grant
 from gossamer.auth.settings import AuthSettings, UserSettings
 from gossamer.auth.soundness import sound
 from gossamer.auth.subjects import has_wildcards, is_valid
 from gossamer.auth.validation import blocking, validate
 from gossamer.operator.failure import Failure, usage
+from gossamer.operator.store.changes import existing_file
 from gossamer.operator.store.workspace import Workspace
 
 PUBLISH = "pub"
@@ -111,12 +112,11 @@ def standing_in_store(workspace: Workspace, user: str, account: str, now: float)
     """A user of the store (``NAME``, ``ACCOUNT/NAME``, a public key) or of a credentials file, trusted by the store's
     operator. Raises Failure when there is no such user."""
     operator = workspace.operator()
-    tokens = [
-        workspace.store.account(operator.claims.name, name) for name in workspace.store.accounts(operator.claims.name)
-    ]
-    resolver = MemoryResolver([(stored.claims.subject, stored.token) for stored in tokens])
+    claims = find_user(workspace, user, account)
+    stored = workspace.store.account_by_key(operator.claims.name, claims.account)
+    resolver = MemoryResolver([] if stored is None else [(stored.claims.subject, stored.token)])
     settings = AuthSettings(operators=(operator.token,), system_account=operator.claims.system_account)
-    return _by_claims(settings, resolver, find_user(workspace, user, account), now)
+    return _by_claims(settings, resolver, claims, now)
 
 
 def standing_in_configuration(
@@ -134,8 +134,8 @@ def standing_in_configuration(
 
 def find_user(workspace: Workspace, user: str, account: str) -> UserClaims:
     """The claims of a user: from a credentials file, or from the store. Raises Failure."""
-    path = Path(user).expanduser()
-    if user.endswith(".creds") or (path.is_file() and "/" in user):
+    path = existing_file(user) if user.endswith(".creds") or "/" in user else None
+    if path is not None:
         try:
             return load_credentials(path).claims
         except CredentialsError as error:
@@ -236,9 +236,28 @@ def _with_known_password(entry: UserSettings) -> UserSettings:
 
 def _resolver(settings: AuthSettings) -> AccountSource:
     configured = settings.resolver
-    if configured is not None and configured.directory and Path(configured.directory).is_dir():
+    directory = Path(configured.directory) if configured is not None and configured.directory else None
+    return _ReadOnly(directory if directory is not None and directory.is_dir() else None, settings.resolver_preload)
+
+
+class _ReadOnly:
+    """What a node would know of its accounts, without writing what it would: preloads, and its directory's files."""
+
+    def __init__(self, directory: Path | None, preload: Iterable[tuple[str, str]]) -> None:
+        self._preload = MemoryResolver(preload)
+        self._directory = None if directory is None else DirectoryResolver(directory)
+
+    def account_jwt(self, key: str) -> str | None:
+        """The newer one of the file and the preload."""
+        preload = self._preload.account_jwt(key)
+        file = None if self._directory is None else self._directory.account_jwt(key)
+        if preload is None or file is None:
+            return preload or file
         try:
-            return DirectoryResolver(configured.directory, settings.resolver_preload)
-        except ResolverError as error:
-            raise Failure(str(error), code="storage", path=configured.directory) from None
-    return MemoryResolver(settings.resolver_preload)
+            return max(preload, file, key=lambda token: checked_account(key, token).issued_at)
+        except ResolverError:
+            return file
+
+    def place(self, key: str) -> str:
+        """Where the account would be found."""
+        return self._preload.place(key) if self._directory is None else self._directory.place(key)
