@@ -18,6 +18,7 @@ from collections.abc import Callable
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers import route_protocol as protocol
+from gossamer.mesh.peers import route_refusal as refusal
 from gossamer.mesh.peers.route_calls import RouteCalls
 from gossamer.mesh.peers.route_dials import delay_after_close_ns
 from gossamer.mesh.peers.route_gossip import Meeting, is_worth_telling, mode_for
@@ -163,7 +164,7 @@ class RouteCore:
             self.actions.append(do.Resume(link))
             return
         if connect is None:
-            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, protocol.UNAUTHORIZED)
+            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, refusal.UNAUTHORIZED)
             return
         said = protocol.decode_connect(connect)
         if said is None:
@@ -173,7 +174,7 @@ class RouteCore:
         if not self._settings.auth_required:
             self._judge_connect(connection)
         elif said.user != self._settings.user:
-            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, protocol.UNAUTHORIZED)
+            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, refusal.UNAUTHORIZED)
         else:
             self.actions.append(do.CheckPassword(link, said.password))
 
@@ -184,21 +185,21 @@ class RouteCore:
         if right:
             self._judge_connect(connection)
         else:
-            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, protocol.UNAUTHORIZED)
+            self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, refusal.UNAUTHORIZED)
 
     def _judge_connect(self, connection: Connection) -> None:
         said = connection.said
         assert said is not None
         if said.lang:
-            self._close(connection, CloseReason.WRONG_PORT, protocol.WRONG_PORT)
+            self._close(connection, CloseReason.WRONG_PORT, refusal.WRONG_PORT)
         elif said.gateway:
-            self._close(connection, CloseReason.WRONG_GATEWAY, protocol.gateway_on_route_port(said.gateway))
+            self._close(connection, CloseReason.WRONG_GATEWAY, refusal.gateway_on_route_port(said.gateway))
         else:
             verdict = self._name.judge(said.cluster, theirs_dynamic=said.cluster_dynamic)
             if verdict is Verdict.ADOPT:
                 self._adopt(said.cluster, dynamic=said.cluster_dynamic, keep=connection)
             elif verdict is not Verdict.SAME:
-                text = protocol.wrong_cluster(said.cluster, self._name.text)
+                text = refusal.wrong_cluster(said.cluster, self._name.text)
                 self._close(connection, CloseReason.CLUSTER_NAME_CONFLICT, text)
                 return
             connection.stage = Stage.INFO
@@ -233,10 +234,14 @@ class RouteCore:
             self._say("error", f"{connection.label} - remote server has our own name {info.server_name!r}")
             self._close(connection, CloseReason.DUPLICATE_SERVER_NAME)
             return
-        refusal = self._refusal(connection, info)
-        if refusal:
-            self._say("error", f"{connection.label} - {refusal}")
-            self._close(connection, CloseReason.PROTOCOL_VIOLATION, refusal)
+        if connection.solicited:
+            why = refusal.refusal_of_solicited(info, self._settings, connection.account)
+            connection.no_redial = bool(connection.account) and not (self._settings.pooled and info.pooled)
+        else:
+            why = refusal.refusal_of_accepted(info, self._settings, self.pinned, self._account_exists)
+        if why:
+            self._say("error", f"{connection.label} - {why}")
+            self._close(connection, CloseReason.PROTOCOL_VIOLATION, why)
             return
         connection.info = info
         try:
@@ -274,7 +279,7 @@ class RouteCore:
                 going_on = True  # our CONNECT makes it take our name
         if not going_on:
             if verdict is Verdict.CONFLICT:
-                self._say("error", f"{connection.label} - {protocol.wrong_cluster(info.cluster, self._name.text)}")
+                self._say("error", f"{connection.label} - {refusal.wrong_cluster(info.cluster, self._name.text)}")
             self._close(connection, CloseReason.CLUSTER_NAME_CONFLICT)
             return False
         if connection.solicited and not connection.greeted:
@@ -282,26 +287,6 @@ class RouteCore:
             connection.greeted = True
             self.actions.append(do.Send(connection.link, self._voice.connect(connection.url)))
         return True
-
-    def _refusal(self, connection: Connection, info: RouteInfo) -> str:
-        """Why the first INFO cannot be taken: the text of the -ERR; empty: it can (spec 4.2, 4.3, 7)."""
-        own, account = self._settings, connection.account or info.route_account
-        size = max(own.pool_size, info.route_pool_size, 1)
-        if connection.solicited:
-            if info.route_pool_idx:
-                return protocol.index_from_acceptor(info.route_pool_idx)
-        elif not 0 <= info.route_pool_idx < size:
-            return protocol.invalid_pool_index(info.route_pool_idx, size)
-        if not info.compression_known:
-            return protocol.unsupported_compression(info.compression)
-        if account and not (own.pooled and info.pooled):
-            connection.no_redial = True
-            return protocol.no_dedicated_route(account)
-        if info.route_account and not connection.solicited and info.route_account not in self.pinned:
-            if self._account_exists(info.route_account):
-                return protocol.account_not_pinned(info.route_account)
-            return protocol.account_missing(info.route_account)
-        return ""
 
     def _take_place(self, connection: Connection, remote: Remote) -> None:
         """We dialled: choose the slot, say so in our INFO, and join."""

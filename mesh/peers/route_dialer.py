@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import hmac
 import os
 import socket
@@ -72,6 +71,8 @@ class LoopDialer:
             outcome = DialOutcome(-1, host, port, "connect timed out")
         except OSError as error:
             outcome = DialOutcome(-1, host, port, _reason(error))
+        except ValueError as error:  # a host that no name can look like (the codec's UnicodeError is one too)
+            outcome = DialOutcome(-1, host, port, f"not a host: {error}")
         else:
             outcome = DialOutcome(descriptor, str(address[0]), int(address[1]))
         done(outcome)
@@ -81,7 +82,7 @@ class LoopDialer:
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         usable = [(family, address) for family, _, _, _, address in found if (address[0], port) not in excluded]
         if not usable:
-            raise OSError(errno.EADDRNOTAVAIL, "the name leads only to this node")
+            raise OSError("the name leads only to this node")
         return usable[self._randomness.below(len(usable))]
 
     async def _connect(self, family: int, address: tuple[Any, ...]) -> int:

@@ -1,7 +1,7 @@
-"""The route protocol's JSON as values: INFO both ways, CONNECT both ways, and the exact texts of refusals.
+"""The route protocol's JSON as values: INFO both ways, CONNECT both ways.
 
-Source: spec routes 3.2 to 3.4, 5, 7. Nothing here keeps state. Unknown fields are ignored on the way in, but survive in
-``RouteInfo.members``, so that a gossiped INFO still says what its sender said.
+Source: spec routes 3.2 to 3.4, 4.1, 7. Nothing here keeps state. Unknown fields are ignored on the way in, but survive
+in ``RouteInfo.members``, so that a gossiped INFO still says what its sender said.
 """
 
 from typing import Final
@@ -16,9 +16,6 @@ COMPRESSION: Final = "off"
 _COMPRESSION_MODES: Final = frozenset(
     {"", "not supported", "off", "accept", "s2_auto", "s2_uncompressed", "s2_fast", "s2_better", "s2_best"}
 )
-
-UNAUTHORIZED: Final = "Authorization Violation"
-WRONG_PORT: Final = "attempted to connect to route port"
 
 _FNV_OFFSET: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
@@ -173,38 +170,3 @@ def pool_index(account: str, pool_size: int) -> int:
     for byte in account.encode():
         digest = ((digest ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
     return digest % pool_size
-
-
-# --- refusals: the text inside -ERR '...' ---------------------------------------------------------------------------
-
-
-def wrong_cluster(theirs: str, ours: str) -> str:
-    return f'Rejecting connection, cluster name "{theirs}" does not match "{ours}"'
-
-
-def gateway_on_route_port(name: str) -> str:
-    return f'Rejecting connection from gateway "{name}" on the Route port'
-
-
-def invalid_pool_index(index: int, size: int) -> str:
-    return f"Invalid route pool index: {index} - pool size is {size}"
-
-
-def index_from_acceptor(index: int) -> str:
-    return f"Route pool index should not be set but is set to {index}"
-
-
-def no_dedicated_route(account: str) -> str:
-    return f'Not possible to have a dedicated route for account "{account}" between those servers'
-
-
-def account_not_pinned(account: str) -> str:
-    return f'No route for account "{account}"'
-
-
-def account_missing(account: str) -> str:
-    return f'Unable to lookup account "{account}": account missing'
-
-
-def unsupported_compression(mode: str) -> str:
-    return f'unsupported route compression mode "{mode}"'

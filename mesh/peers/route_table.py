@@ -1,15 +1,19 @@
 """Connections and remotes: which slot of which remote a connection fills, and when it is one too many.
 
 A remote is another node, known while it has at least one registered connection. Its pooled connections stand in
-``slots`` by index, its dedicated ones in ``dedicated`` by account. The number that the engine knows it by is given to
-the server id once and kept, so that a node that comes back is the same one.
+``slots`` by index, its dedicated ones in ``dedicated`` by account. The number that the engine knows it by is free again
+once it is gone.
 """
 
 from enum import Enum, auto
+from typing import Final
 
 from gossamer.mesh.peers.route_protocol import RouteConnect, RouteInfo
 from gossamer.mesh.peers.route_settings import RouteUrl
 from gossamer.mesh.peers.route_world import RouteRow
+
+#: No more connections to one remote than this, whatever it asks for.
+POOL_MAX: Final = 256
 
 
 class Stage(Enum):
@@ -91,7 +95,7 @@ class Remote:
         self.url = url
         #: Without a pool on either side one connection carries everything.
         self.pooled = info.pooled and own_pool_size > 0
-        self.pool_size = max(info.route_pool_size, own_pool_size) if self.pooled else 1
+        self.pool_size = min(max(info.route_pool_size, own_pool_size), POOL_MAX) if self.pooled else 1
         self.slots: dict[int, Connection] = {}
         self.dedicated: dict[str, Connection] = {}
         self.client_urls: tuple[str, ...] = ()
@@ -121,24 +125,23 @@ class Remote:
 class RouteTable:
     """All connections by link, all remotes by server id."""
 
-    __slots__ = ("_nodes", "connections", "remotes")
+    __slots__ = ("connections", "remotes")
 
     def __init__(self) -> None:
         self.connections: dict[int, Connection] = {}
         self.remotes: dict[str, Remote] = {}
-        self._nodes: dict[str, int] = {}
 
     def remote_for(self, info: RouteInfo, url: RouteUrl, own_pool_size: int) -> Remote:
         """The remote that sent ``info``: a known one, or a new one that is not in the table before ``register``."""
         remote = self.remotes.get(info.server_id)
         if remote is not None:
             return remote
-        node = self._nodes.get(info.server_id, len(self._nodes) + 1)
+        taken = {each.node for each in self.remotes.values()}
+        node = next(number for number in range(1, len(taken) + 2) if number not in taken)
         return Remote(info, node, url, own_pool_size)
 
     def register(self, connection: Connection, remote: Remote, index: int) -> None:
         """Put the connection into its place, which must be free. ``index`` counts for pooled ones only."""
-        self._nodes[remote.server_id] = remote.node
         self.remotes[remote.server_id] = remote
         if connection.account:
             assert connection.account not in remote.dedicated
