@@ -22,18 +22,22 @@ class Place(NamedTuple):
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """``text`` is the whole line as nats-server prints it, position included where it prints one."""
+    """``text`` is the whole line as nats-server prints it, position included where it prints one.
+
+    ``warning``: a start goes on, ``-t`` fails. ``at_start``: nats-server finds it when it starts, not with ``-t``.
+    """
 
     text: str
     place: Place | None = None
     suggestion: str = ""
     warning: bool = False
+    at_start: bool = False
 
     def __str__(self) -> str:
         return self.text
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(ValueError):
     """A file that cannot be read as a tree. ``str()`` is nats-server's text (spec configuration section 2.8).
 
     ``placed``: the text gets its position in front, as errors of options do. ``kind`` and ``about`` (the name in
@@ -47,6 +51,7 @@ class ConfigurationError(Exception):
         self.place = place
         self.kind = kind
         self.about = about
+        self.suggestion = ""
 
 
 _GO_ESCAPES = {

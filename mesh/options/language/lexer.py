@@ -270,6 +270,8 @@ class Lexer:
     def _value(self) -> Generator[Lexeme, None, str]:
         start = self._position
         character = self._peek()
+        kind: str
+        value: object
         if character == "{" or character == "[":
             self._open("map" if character == "{" else "array")
             yield Lexeme("LBRACE" if character == "{" else "LSQB", character, self._place(start))

@@ -66,7 +66,7 @@ def _load(path: str, reader: Reader) -> str:
 def _parse(
     text: str, name: str, reader: Reader, environment: Mapping[str, str], depth: int, variables: tuple[str, ...]
 ) -> Document:
-    tree = _parser().parse(Lexer(text, name, depth))  # type: ignore[arg-type]
+    tree = _parser().parse(Lexer(text, name, depth))
     return _Evaluation(name, reader, environment, depth, variables).document(tree)
 
 
