@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gossamer.mesh.testing.plugin import Dial, Join
+from gossamer.mesh.testing.plugin import Dial, Join, StartServer
 from gossamer.mesh.testing.process import ServerProcess
 
 SEMVER = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
@@ -224,3 +224,32 @@ def test_connect_info_comes_once(server: ServerProcess, join: Join) -> None:
     client.send(b"PING\r\nPING\r\n")
     client.expect(b"PONG\r\nPONG\r\n")
     client.ping()
+
+
+def test_info_says_what_is_configured(shared_server: StartServer, dial: Dial) -> None:
+    """Item 1: server_name, max_payload, auth_required, cluster."""
+    config = "server_name: chosen\nmax_payload: 4096\nauthorization { token: t }\n"
+    config += "cluster { name: cloud, listen: 127.0.0.1:-1 }\n"
+    info = dial(shared_server(config=config)).read_info()
+    assert info["server_name"] == "chosen"
+    assert info["server_id"] != "chosen"
+    assert info["max_payload"] == 4096
+    assert info["auth_required"] is True
+    assert info["cluster"] == "cloud"
+
+
+def test_generated_cluster_name(shared_server: StartServer, dial: Dial) -> None:
+    """Item 1: 22 characters when clustering is on without a name."""
+    info = dial(shared_server(config="cluster { listen: 127.0.0.1:-1 }\n")).read_info()
+    assert re.fullmatch(r"[0-9A-Za-z]{22}", info["cluster"])
+
+
+def test_server_id_is_new_at_each_start(start_server: StartServer, dial: Dial) -> None:
+    """Item 1."""
+    server = start_server()
+    before = dial(server).read_info()
+    server.stop()
+    server.restart()
+    after = dial(server).read_info()
+    assert before["server_id"] != after["server_id"]
+    assert before["xkey"] != after["xkey"]

@@ -225,3 +225,25 @@ def test_reply_field_is_not_checked(login: Login) -> None:
     client.publish("ok.reply", b"x", reply="not.mine")
     client.ping()
     hearer.expect(b"MSG ok.reply 1 not.mine 1\r\nx\r\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"SUB no..c 9\r\n", "maximum subscriptions exceeded"),
+        (b"SUB no.a.b.c _sys_ 9\r\n", 'Permissions Violation for Subscription to "no.a.b.c" using queue "_sys_"'),
+        (b"SUB no.a.b.c 9\r\n", 'Permissions Violation for Subscription to "no.a.b.c"'),
+        (b"SUB ok.a.b.c 9\r\n", 'Permissions Violation for Subscription to "ok.a.b.c", too many tokens'),
+        (b"SUB ok.a 9\r\n", "maximum subscriptions exceeded"),
+        (b"SUB ok.a 1\r\n", "maximum subscriptions exceeded"),
+        (b"SUB ok..a 9\r\n", "maximum subscriptions exceeded"),
+    ],
+)
+def test_order_of_checks(shared_server: StartServer, join: Join, line: bytes, error: str) -> None:
+    """Section 8: permission, reserved queue, number of tokens, number of subscriptions, the sid, last the subject."""
+    config = "max_subscriptions: 1\nmax_sub_tokens: 3\n"
+    config += 'authorization { users: [ {user: u, password: p, permissions: {subscribe: {deny: "no.>"}}} ] }\n'
+    client = join(shared_server(config=config), user="u", **{"pass": "p"})
+    client.send(b"SUB ok.first 1\r\n" + line)
+    client.expect_error(error)
+    client.ping()
