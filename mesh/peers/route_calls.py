@@ -11,7 +11,7 @@ class RouteCalls:
     """Puts what it wants into ``actions``, which it shares with the core."""
 
     def __init__(self, settings: RouteSettings, actions: deque[do.Action]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._actions = actions
         self._dials = Dials()
         self.stopped = False
@@ -62,8 +62,8 @@ class RouteCalls:
         dial.failures += 1
         delay_ns = delay_after_failure_ns(
             dial,
-            connect_retries=self._settings.connect_retries,
-            backoff=self._settings.connect_backoff,
+            connect_retries=self.settings.connect_retries,
+            backoff=self.settings.connect_backoff,
             remote_known=remote_known,
         )
         if is_reported(dial.failures) or delay_ns is None:
@@ -74,9 +74,19 @@ class RouteCalls:
         else:
             self._actions.append(do.WakeDial(attempt, delay_ns))
 
+    def forget(self, urls: set[RouteUrl]) -> None:
+        """Give up the dials of routes that are configured no longer."""
+        for attempt in self._dials.attempts():
+            dial = self._dials.get(attempt)
+            if dial is not None and dial.explicit and dial.url in urls:
+                self._give_up(attempt)
+
     def stop(self) -> None:
         """Give up every dial, now and from now on."""
         self.stopped = True
         for attempt in self._dials.attempts():
-            self._dials.remove(attempt)
-            self._actions.append(do.CancelDial(attempt))
+            self._give_up(attempt)
+
+    def _give_up(self, attempt: int) -> None:
+        self._dials.remove(attempt)
+        self._actions.append(do.CancelDial(attempt))

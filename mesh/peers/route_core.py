@@ -53,9 +53,8 @@ class RouteCore:
         self._shared_urls: tuple[str, ...] = ()
         #: Where a host name of ours led to ourselves: not to be tried again.
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
-        account = identity.system_account
         #: Accounts with a connection of their own: as nats-server does it, the system account.
-        self.pinned: frozenset[str] = frozenset({account} if account and settings.pooled else ())
+        self.pinned: frozenset[str] = self._pinned_by(settings)
 
     # --- state, read ----------------------------------------------------------------------------------------------
 
@@ -93,6 +92,31 @@ class RouteCore:
     def set_client_urls(self, client_urls: tuple[str, ...]) -> None:
         self._voice.client_urls = client_urls
         self.actions.append(do.Announce(self._voice.info()))
+
+    def change(self, settings: RouteSettings) -> None:
+        """The configuration has changed: connections that it does not want any more end, and what is new is dialled.
+        Everybody has to come back under another cluster name, all pooled connections after another pool size."""
+        old, self._settings = self._settings, settings
+        self._voice.settings = self._calls.settings = settings
+        self.pinned = self._pinned_by(settings)
+        gone = set(old.routes) - set(settings.routes)
+        self._calls.forget(gone)
+        renamed = bool(settings.name) and settings.name != self._name.text
+        if renamed:
+            self._name.adopt(settings.name, dynamic=False)
+            self.actions.append(do.TakeClusterName(settings.name))
+        self.actions.append(do.Announce(self._voice.info()))
+        for each in list(self._table.connections.values()):
+            if each.explicit and each.url in gone:
+                each.no_redial = True
+                self._close(each, CloseReason.ROUTE_REMOVED)
+            elif renamed:
+                self._close(each, CloseReason.CLUSTER_NAME_CONFLICT)
+            elif settings.pool_size != old.pool_size and (not each.account or not settings.pooled):
+                self._close(each, CloseReason.ROUTE_REMOVED)
+        for url in settings.routes:
+            if url not in old.routes:
+                self._dial_configured(url)
 
     def lame_duck(self) -> None:
         """Tell every remote, on one connection each, to forget our client addresses."""
@@ -515,6 +539,10 @@ class RouteCore:
         if urls != self._shared_urls:
             self._shared_urls = urls
             self.actions.append(do.ShareClientUrls(urls))
+
+    def _pinned_by(self, settings: RouteSettings) -> frozenset[str]:
+        account = self._identity.system_account
+        return frozenset({account} if account and settings.pooled else ())
 
     def _say(self, level: str, text: str) -> None:
         self.actions.append(do.Say(level, text))

@@ -105,6 +105,24 @@ class RouteManager:
         """Listen on the bound socket (None: memory links only), whose real port is ``port``, and dial the configured
         routes. ``client_urls`` are this node's own ``host:port`` for clients."""
         options = self._options
+        self._configure_engine()
+        info = self._core.prepare(port, tuple(client_urls))
+        timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
+        self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)
+        self._core.start()
+        self._apply()
+
+    def reload(self, cluster_options: ClusterOptions) -> None:
+        """Take over a changed ``cluster`` block; host and port stay as they are, and so does whether an authorization
+        timeout runs. Raises ValueError, changing nothing, for a route or address that cannot be read."""
+        settings = settings_from(cluster_options)
+        self._options, self._settings = cluster_options, settings
+        self._configure_engine()
+        self._core.change(settings)
+        self._apply()
+
+    def _configure_engine(self) -> None:
+        options = self._options
         self._engine.configure(
             route_pool_size=self._settings.pool_size,
             route_ping_interval_ns=options.ping_interval_ns,
@@ -112,11 +130,6 @@ class RouteManager:
             route_write_deadline_ns=options.write_deadline_ns,
             route_retry_writes=options.write_timeout != "close",
         )
-        info = self._core.prepare(port, tuple(client_urls))
-        timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
-        self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)
-        self._core.start()
-        self._apply()
 
     def set_client_urls(self, client_urls: Sequence[str]) -> None:
         """This node's own addresses for clients have changed: new links say so."""

@@ -93,12 +93,17 @@ class Remote:
         self.info = info
         self.node = node
         self.url = url
-        #: Without a pool on either side one connection carries everything.
-        self.pooled = info.pooled and own_pool_size > 0
-        self.pool_size = min(max(info.route_pool_size, own_pool_size), POOL_MAX) if self.pooled else 1
+        self.pooled = True
+        self.pool_size = 1
+        self.agree(info, own_pool_size)
         self.slots: dict[int, Connection] = {}
         self.dedicated: dict[str, Connection] = {}
         self.client_urls: tuple[str, ...] = ()
+
+    def agree(self, info: RouteInfo, own_pool_size: int) -> None:
+        """How many pooled connections there are to be; without a pool on either side one carries everything."""
+        self.pooled = info.pooled and own_pool_size > 0
+        self.pool_size = min(max(info.route_pool_size, own_pool_size), POOL_MAX) if self.pooled else 1
 
     def free_slot(self) -> int:
         """The lowest one; -1: none."""
@@ -135,6 +140,8 @@ class RouteTable:
         """The remote that sent ``info``: a known one, or a new one that is not in the table before ``register``."""
         remote = self.remotes.get(info.server_id)
         if remote is not None:
+            if not remote.slots:
+                remote.agree(info, own_pool_size)  # either side may have been reconfigured meanwhile
             return remote
         taken = {each.node for each in self.remotes.values()}
         node = next(number for number in range(1, len(taken) + 2) if number not in taken)

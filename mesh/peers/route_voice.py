@@ -9,11 +9,11 @@ from gossamer.mesh.peers.route_world import RouteIdentity
 class RouteVoice:
     """``port`` is the listener's and ``client_urls`` are our own addresses for clients: known only once bound."""
 
-    __slots__ = ("_identity", "_name", "_settings", "client_urls", "port")
+    __slots__ = ("_identity", "_name", "client_urls", "port", "settings")
 
     def __init__(self, identity: RouteIdentity, settings: RouteSettings, name: ClusterName) -> None:
         self._identity = identity
-        self._settings = settings
+        self.settings = settings
         self._name = name
         self.port = 0
         self.client_urls: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class RouteVoice:
 
     def info(self, *, pool_index: int = 0, account: str = "", gossip_mode: int = 0, lame_duck: bool = False) -> bytes:
         """Our INFO. Only a solicitor says an index or an account, and only in its first one."""
-        identity, settings = self._identity, self._settings
+        identity, settings = self._identity, self.settings
         host, port, address = settings.host, self.port, ""
         if settings.advertise is not None:
             host, port = settings.advertise[0], settings.advertise[1] or port
