@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gossamer.auth.settings import AuthSettings
 from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine import events
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
@@ -218,6 +217,7 @@ class Node:
     def _make_parts(self, client_socket: BoundSocket | None) -> None:
         options, world = self.options, self.world
         self.identity = make_identity(options.server_name, world.randomness)
+        self.judge = Judge(options.authorization, world.clock)
         self.started_ns = self.config_loaded_ns = world.clock.wall_ns()
         self.processor = ProcessorShare(world.clock.monotonic_ns())
         if self._given_engine is not None:
@@ -231,9 +231,9 @@ class Node:
         self.configure_engine(options)
         self.routes = self._make_routes()
         pinned = self.routes.pins_system_account if self.routes is not None else False
-        settings: AuthSettings = options.authorization
-        self.accounts = Accounts(self.engine, settings, pinned_system=pinned)
-        self.judge = Judge(settings, self.accounts, world.clock)
+        self.accounts = Accounts(
+            self.engine, options.authorization, system=self.judge.system_account, pinned_system=pinned
+        )
         port = client_socket.port if client_socket is not None else max(0, options.port)
         host, told_port = options.host, port
         if options.client_advertise:
@@ -244,7 +244,7 @@ class Node:
             host=host,
             port=told_port,
             headers=not options.no_header_support,
-            auth_required=self.judge.required and not self.judge.hides_requirement,
+            auth_required=self.judge.announced,
             max_payload=options.limits.max_payload,
             nonces=self.judge.wants_nonce,
             cluster=self.cluster_name,
@@ -269,8 +269,6 @@ class Node:
         cluster = self.options.cluster
         if cluster is None:
             return None
-        from gossamer.auth.settings import SYSTEM_ACCOUNT
-        from gossamer.mesh.accounts.registry import system_account_name
         from gossamer.mesh.peers.route_dialer import LoopDialer, LoopScheduler
         from gossamer.mesh.peers.route_manager import RouteManager
         from gossamer.mesh.peers.route_world import RouteIdentity
@@ -282,7 +280,7 @@ class Node:
                 server_name=self.identity.server_name,
                 version=NATS_VERSION,
                 max_payload=self.options.limits.max_payload,
-                system_account=system_account_name(self.options.authorization) or SYSTEM_ACCOUNT,
+                system_account=self.judge.system_account,
             ),
             cluster,
             self.engine,

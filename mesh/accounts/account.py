@@ -10,7 +10,7 @@ UNLIMITED = AccountLimits()
 class Account(Struct, gc=False, eq=False):
     """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
 
-    ``expires_ns``: time of day at which its JWT ends, 0 never. ``clients`` counts admitted links.
+    ``clients`` counts admitted links.
     """
 
     name: str
@@ -18,7 +18,6 @@ class Account(Struct, gc=False, eq=False):
     limits: AccountLimits = UNLIMITED
     system: bool = False
     label: str = ""
-    expires_ns: int = 0
     clients: int = 0
     clients_ever: int = 0
 

@@ -11,25 +11,29 @@ from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AccountLimits
 from gossamer.mesh.accounts.account import UNLIMITED, Account
 
 if TYPE_CHECKING:
+    from gossamer.auth.decisions import Admission
     from gossamer.mesh.engine.core import Engine
 
 
 class Accounts:
     """Numbers are given once: an account keeps its engine number until the node ends."""
 
-    __slots__ = ("_by_name", "_by_number", "_engine", "global_account", "made", "system")
+    __slots__ = ("_by_name", "_by_number", "_engine", "_operator_mode", "global_account", "made", "system")
 
-    def __init__(self, engine: "Engine", settings: AuthSettings, *, pinned_system: bool = False) -> None:
-        """``pinned_system``: the system account has a route of its own (a cluster with a pool, spec routes 4.3)."""
+    def __init__(
+        self, engine: "Engine", settings: AuthSettings, *, system: str = SYSTEM_ACCOUNT, pinned_system: bool = False
+    ) -> None:
+        """``system``: name of the system account, empty for none. ``pinned_system``: it has a route of its own (a
+        cluster with a pool, spec routes 4.3)."""
         self._engine = engine
         self.made: Callable[[Account], None] | None = None  # told of every account made from then on
         self._by_name: dict[str, Account] = {}
         self._by_number: dict[int, Account] = {}
         self.global_account = self._make(GLOBAL_ACCOUNT)
         self.system: Account | None = None
-        name = system_account_name(settings)
-        if name:
-            self.system = self._make(name, dedicated_route=pinned_system)
+        self._operator_mode = settings.operator_mode
+        if system:
+            self.system = self._make(system, dedicated_route=pinned_system)
             self.system.system = True
         self.apply(settings)
 
@@ -47,19 +51,28 @@ class Accounts:
         """The account with that number in the engine."""
         return self._by_number.get(number)
 
-    def bring(self, name: str, *, limits: AccountLimits = UNLIMITED, label: str = "", expires_ns: int = 0) -> Account:
+    def admitted(self, admission: "Admission | None") -> Account | None:
+        """Where somebody who was let in belongs; None admission: an open server, everybody is in the global account.
+        None: the account is gone."""
+        if admission is None:
+            return self.global_account
+        if not self._operator_mode:
+            return self._by_name.get(admission.account)
+        return self.bring(admission.account, limits=admission.account_limits, label=admission.account_name)
+
+    def bring(self, name: str, *, limits: AccountLimits = UNLIMITED, label: str = "") -> Account:
         """The account of that name, made if needed, with what is known about it now."""
         account = self._by_name.get(name) or self._make(name)
         if account.limits != limits:
             account.limits = limits
         if label:
             account.label = label
-        account.expires_ns = expires_ns
         return account
 
     def apply(self, settings: AuthSettings) -> list[Account]:
         """Follow the configuration, at the start and on reload. Returns the accounts it no longer has; they are
         gone for newcomers, their clients are the caller's to close."""
+        self._operator_mode = settings.operator_mode
         wanted = {entry.name: entry for entry in settings.accounts}
         for name, entry in wanted.items():
             self.bring(name, limits=entry.limits)
@@ -86,7 +99,7 @@ class Accounts:
 
 
 def system_account_name(settings: AuthSettings) -> str:
-    """Which account is the system's; empty if there is none (spec auth section 16)."""
+    """Which account is the system's, as far as the configuration says; empty: there is none (spec auth 16)."""
     if settings.system_account:
         return settings.system_account
     return "" if settings.no_system_account else SYSTEM_ACCOUNT

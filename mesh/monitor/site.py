@@ -64,10 +64,11 @@ class MonitorSite:
             logger=_quiet_logger(),
             keepalive_timeout=30.0,
             lingering_time=1.0,
+            shutdown_timeout=0.5,
         )
         await runner.setup()
         self._runner = runner
-        await web.SockSite(runner, sockets.socket(fileno=self.socket.descriptor), shutdown_timeout=0.5).start()
+        await web.SockSite(runner, sockets.socket(fileno=self.socket.descriptor)).start()
         self._node.journal.info(f"Starting http monitor on {self.socket.address}")
 
     async def stop(self) -> None:

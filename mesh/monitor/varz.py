@@ -38,7 +38,7 @@ def _settings(node: "Node") -> dict[str, Any]:
         "host": options.host,
         "port": node.listener.port,
     }
-    if node.judge.required:
+    if node.judge.announced:
         fields["auth_required"] = True
     if greeting.connect_urls:
         fields["connect_urls"] = list(greeting.connect_urls)

@@ -261,7 +261,7 @@ class Clients:
         if connect.account or connect.new_account:
             self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "account in CONNECT")
             return
-        account = self.judge.account_of(admission)
+        account = self.accounts.admitted(admission)
         if account is None:
             self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "its account is gone")
             return
@@ -323,17 +323,16 @@ class Clients:
 
     def _arm(self, client: Client, admission: "Admission") -> None:
         """Let the engine end the client when its credentials or its account end, whichever is first."""
-        account = client.account
         ends = []
         if admission.expires_at is not None:
-            ends.append((admission.expires_at * 1_000_000_000, b"User Authentication Expired"))
-        if account is not None and account.expires_ns:
-            ends.append((account.expires_ns, b"Account Authentication Expired"))
+            ends.append((admission.expires_at, b"User Authentication Expired"))
+        if admission.account_expires_at is not None:
+            ends.append((admission.account_expires_at, b"Account Authentication Expired"))
         if ends:
-            at_ns, error = min(ends)
+            at_s, error = min(ends)
             self._engine.expire(
                 client.link,
-                at_ns=self._engine_time.of_wall(at_ns),
+                at_ns=self._engine_time.of_wall(at_s * 1_000_000_000),
                 reason=CloseReason.AUTHENTICATION_EXPIRED,
                 error=error,
             )
@@ -341,7 +340,7 @@ class Clients:
     def _refuse(self, client: Client, error: bytes, reason: CloseReason, why: str = "") -> None:
         self.refused += 1
         if error == AUTHORIZATION_VIOLATION:
-            self._log.error(f"{client.label} - authentication error{': ' + why if why else ''}")
+            self._log.error(f"{client.label} - authentication error{' - ' + why if why else ''}")
         else:
             self._log.error(f"{client.label} - {error.decode()}{': ' + why if why else ''}")
         self._engine.close(client.link, reason=reason, error=error)

@@ -7,8 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gossamer.auth.settings import AuthSettings
-from gossamer.mesh.accounts.account import Account
-from gossamer.mesh.accounts.registry import Accounts
+from gossamer.mesh.accounts.registry import system_account_name
 from gossamer.mesh.engine.kinds import Action, CloseReason
 from gossamer.mesh.peers.connect import Connect
 from gossamer.mesh.world import Clock
@@ -31,46 +30,39 @@ _SECOND_NS = 1_000_000_000
 class Judge:
     """Made from the settings of the moment; a reload makes a new one.
 
-    ``required``: must clients authenticate? ``anonymous``: is there a user for those who bring nothing?
-    ``hides_requirement``: INFO does not say so (``no_auth_user`` configured). ``timeout_ns``: for the listener, 0 none.
+    ``required``: must clients authenticate? ``announced``: does INFO say so? ``anonymous``: is there a user for those
+    who bring nothing? ``wants_nonce``: does INFO hold one? ``timeout_ns``: time to authenticate, for the listener, 0:
+    as long as they like.
     """
 
-    def __init__(self, settings: AuthSettings, accounts: Accounts, clock: Clock) -> None:
-        """Raises ValueError for settings that the authenticator cannot work with, ResolverError for a resolver."""
+    def __init__(self, settings: AuthSettings, clock: Clock) -> None:
+        """Raises TokenError for an operator JWT that cannot be read, ResolverError for a resolver that cannot work."""
         self.settings = settings
-        self._accounts = accounts
+        self.source: AccountSource | None = None
+        self.system_account = system_account_name(settings)
+        self.required = self.announced = self.anonymous = self.wants_nonce = False
+        self.timeout_ns = 0
         self._clock = clock
         self._pool: ThreadPoolExecutor | None = None
-        self.required = is_required(settings)
-        self.hides_requirement = bool(settings.no_auth_user)
-        self.anonymous = self.hides_requirement or is_implicitly_anonymous(settings)
-        self.wants_nonce = (
-            settings.operator_mode or bool(settings.trusted_proxies) or any(user.nkey for user in settings.users)
-        )
-        self.timeout_ns = 0
-        if self.required and not self.hides_requirement:
-            self.timeout_ns = settings.timeout_ns or _DEFAULT_TIMEOUT_NS
-        self.source: AccountSource | None = None
         self._authenticator: Authenticator | None = None
-        self._hashed_users: frozenset[str] = frozenset()
-        self._hashed_token = False
-        if self.required:
+        if says_anything(settings):
             self._prepare()
 
     def _prepare(self) -> None:
         from gossamer.auth.authenticator import Authenticator
-        from gossamer.auth.passwords import is_hash
         from gossamer.auth.resolver import resolver_of
 
         settings = self.settings
         if settings.resolver is not None:
             self.source = resolver_of(settings.resolver, settings.resolver_preload)
-        self._authenticator = Authenticator(settings, self.source)
-        hashed = [user.name for user in settings.users if is_hash(user.password)]
-        if settings.user and is_hash(settings.password):
-            hashed.append(settings.user)
-        self._hashed_users = frozenset(hashed)
-        self._hashed_token = is_hash(settings.token)
+        made = self._authenticator = Authenticator(settings, self.source)
+        self.system_account = made.system_account
+        self.required = made.required
+        self.announced = made.announced
+        self.anonymous = made.no_auth_admission is not None
+        self.wants_nonce = made.offers_nonce
+        if self.announced:
+            self.timeout_ns = settings.timeout_ns or _DEFAULT_TIMEOUT_NS
 
     # --- deciding -----------------------------------------------------------------------------------------------
     def attempt(self, client: "Client", connect: Connect, nonce: bytes) -> "Attempt":
@@ -98,11 +90,7 @@ class Judge:
 
     def is_slow(self, attempt: "Attempt") -> bool:
         """Would ``decide`` compute a password hash?"""
-        connect = attempt.connect
-        user = connect.user
-        if not user and not connect.auth_token and not connect.nkey:
-            user = self.settings.no_auth_user
-        return user in self._hashed_users or (self._hashed_token and bool(connect.auth_token))
+        return self._authenticator is not None and self._authenticator.slow(attempt)
 
     def decide(self, attempt: "Attempt") -> "Admission | Refusal":
         """The verdict of this moment."""
@@ -124,19 +112,6 @@ class Judge:
             self._pool = None
 
     # --- what follows from a verdict ------------------------------------------------------------------------------
-    def account_of(self, admission: "Admission | None") -> Account | None:
-        """Where the client belongs; None admission: the open server's global account. None: there is no such."""
-        if admission is None:
-            return self._accounts.global_account
-        if self.settings.operator_mode:
-            return self._accounts.bring(
-                admission.account,
-                limits=admission.account_limits,
-                label=admission.account_name,
-                expires_ns=(admission.account_expires_at or 0) * _SECOND_NS,
-            )
-        return self._accounts.find(admission.account)
-
     def close_reason(self, refusal: "Refusal") -> CloseReason:
         """The engine's number for the refusal's reason."""
         return CloseReason[refusal.close_reason]
@@ -151,21 +126,16 @@ class Judge:
         return True
 
 
-def is_required(settings: AuthSettings) -> bool:
-    """Does anything in the settings make clients authenticate? (spec auth section 8.1)"""
-    return bool(settings.user or settings.token or settings.users or settings.operator_mode)
-
-
-def is_implicitly_anonymous(settings: AuthSettings) -> bool:
-    """Clients without credentials go to the global account although users exist: only the system account has any
-    (spec client-protocol section 17.3)."""
-    if not settings.system_account or settings.operator_mode or settings.no_auth_user:
-        return False
-    if settings.user or settings.token:
-        return False
-    names = {account.name for account in settings.accounts}
-    system = settings.system_account
-    return names <= {system} and all(user.account == system for user in settings.users)
+def says_anything(settings: AuthSettings) -> bool:
+    """Is there anything in the settings that makes clients authenticate? If not, nobody has to be asked."""
+    return bool(
+        settings.user
+        or settings.token
+        or settings.users
+        or settings.operator_mode
+        or settings.proxy_required
+        or settings.trusted_proxies
+    )
 
 
 def rule_of_denial(value: "Permissions | None", action: Action, subject: str, queue: str) -> str:

@@ -79,15 +79,15 @@ class Desk:
         self.log = Log(self.clock, self.lines, debugging=True)
         settings = settings or AuthSettings()
         limits = limits or LimitOptions()
-        self.accounts = Accounts(self.engine, settings)
-        self.judge = Judge(settings, self.accounts, self.clock)
+        self.judge = Judge(settings, self.clock)
+        self.accounts = Accounts(self.engine, settings, system=self.judge.system_account)
         fields: dict[str, Any] = {
             "server_id": "NID",
             "server_name": "n1",
             "host": "127.0.0.1",
             "port": 4222,
             "headers": True,
-            "auth_required": self.judge.required,
+            "auth_required": self.judge.announced,
             "max_payload": limits.max_payload,
             "nonces": self.judge.wants_nonce,
         }
