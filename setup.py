@@ -42,7 +42,7 @@ def packages() -> list[str]:
 
 def extensions() -> list[Extension]:
     """One extension module for each ``.pyx`` file, under its full dotted name."""
-    compile_args = ["-O3", "-fno-semantic-interposition", "-Wno-unused-function", "-Wno-unused-variable"]
+    compile_args = ["-O3", "-fno-semantic-interposition", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-sign-compare"]
     link_args = []
     if SANITIZE:
         flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]

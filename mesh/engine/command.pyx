@@ -1,0 +1,395 @@
+# cython: language_level=3
+"""What the control plane asked for, carried out at the beginning of a tick, in the order of the calls."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+from posix.unistd cimport close
+
+from gossamer.mesh.engine.accounts cimport account_by_id, account_enter, account_settle
+from gossamer.mesh.engine.announce cimport announce_all
+from gossamer.mesh.engine.delivery cimport compose, publish_own
+from gossamer.mesh.engine.links cimport (
+    link_admitted,
+    link_find,
+    link_greet,
+    link_limit,
+    link_make,
+    link_ping,
+    routes_changed,
+)
+from gossamer.mesh.engine.match cimport match_lookup
+from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_flush, output_writable
+from gossamer.mesh.engine.permission cimport permission_free
+from gossamer.mesh.engine.subscriptions cimport (
+    own_subscribe,
+    own_unsubscribe,
+    subscriptions_end_all,
+    subscriptions_recheck,
+)
+from gossamer.mesh.engine.types cimport (
+    KIND_CLIENT,
+    SLACK,
+    SPECIAL_NO_ECHO,
+    SPECIAL_NO_HEADERS,
+    SPECIAL_RESPONSES,
+    STATE_AWAIT_INFO,
+    STATE_CLOSING,
+    STATE_OPEN,
+    STATE_PARKED,
+    Account,
+    Command,
+    Configuration,
+    Core,
+    Entry,
+    Link,
+    Listener,
+    Message,
+    Permission,
+    RouteState,
+    pthread_mutex_t,
+)
+from gossamer.mesh.engine.watch cimport listener_watch, unwatch, watch
+from gossamer.mesh.engine.wheel cimport wheel_schedule
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_mutex_lock(pthread_mutex_t* mutex)
+    int pthread_mutex_unlock(pthread_mutex_t* mutex)
+
+
+cdef void configure(Core* core, Configuration* wanted) noexcept nogil:
+    """New limits; a changed payload limit also meets the links that had the old one."""
+    cdef int64_t before = core.configuration.max_payload
+    cdef Link* link = core.all_links
+    core.configuration = wanted[0]
+    if before == wanted.max_payload:
+        return
+    while link != NULL:
+        if link.max_payload == before or (wanted.max_payload >= 0 and link.max_payload > wanted.max_payload):
+            link.max_payload = wanted.max_payload
+        link = link.all_next
+
+
+cdef void listen(Core* core, Listener* listener) noexcept nogil:
+    cdef uint32_t capacity
+    cdef Listener** grown
+    if listener.id >= core.listeners_capacity:
+        capacity = listener.id + 8
+        grown = <Listener**>realloc(core.listeners, capacity * sizeof(Listener*))
+        if grown == NULL:
+            return
+        memset(grown + core.listeners_capacity, 0, (capacity - core.listeners_capacity) * sizeof(Listener*))
+        core.listeners = grown
+        core.listeners_capacity = capacity
+    core.listeners[listener.id] = listener
+    if listener.descriptor >= 0:
+        listener_watch(core, listener)
+
+
+cdef Listener* listener_by_id(Core* core, uint64_t id) noexcept nogil:
+    return core.listeners[id] if id < core.listeners_capacity else NULL
+
+
+cdef void close_listener(Core* core, Listener* listener) noexcept nogil:
+    """Links keep pointing at it: the struct stays until the engine goes."""
+    if listener == NULL or listener.descriptor < 0:
+        return
+    if listener.paused_until_ns:
+        listener.paused_until_ns = 0
+        core.listeners_paused -= 1
+    else:
+        unwatch(core, listener.descriptor)
+    close(listener.descriptor)
+    listener.descriptor = -1
+
+
+cdef void adopt(Core* core, Command* command) noexcept nogil:
+    cdef Listener* listener = listener_by_id(core, <uint64_t>command.d) if command.d else NULL
+    cdef char* host = command.blob
+    cdef Link* link = link_make(core, command.a, <int>(command.c & 255), <int>command.b, listener, host,
+                                command.size[0], <uint16_t>(command.c >> 8))
+    if link == NULL:
+        if command.b >= 0:
+            close(<int>command.b)
+        return
+    if not link.memory:
+        watch(core, link.descriptor, link)
+        link.readable = 1
+        link_ready(core, link)
+    output_add(core, link, host + command.size[0], command.size[1])
+    link_greet(core, link, host, command.size[0])
+    link_limit(core, link)
+
+
+cdef void feed(Core* core, Link* link, Command* command) noexcept nogil:
+    cdef char* stash
+    if link.state >= STATE_CLOSING or not link.memory:
+        return
+    if command.size[0]:
+        stash = <char*>realloc(link.stash, <size_t>link.stash_size + command.size[0] + SLACK)
+        if stash == NULL:
+            return
+        memcpy(stash + link.stash_size, command.blob, command.size[0])
+        link.stash = stash
+        link.stash_size += command.size[0]
+        link.stash_ready = 1
+        link.last_activity_ns = core.now_ns
+    if command.c:
+        link.end_of_file = 1
+    link_ready(core, link)
+
+
+cdef void take_permission(Core* core, Link* link, int64_t id) noexcept nogil:
+    cdef Permission* wanted = NULL
+    cdef Permission* before = link.permission
+    if 0 < id < core.permissions_capacity:
+        wanted = core.permissions[id]
+    if wanted != NULL:
+        wanted.links += 1
+    link.permission = wanted
+    if before != NULL:
+        before.links -= 1
+        if before.links == 0 and before.removed:
+            permission_free(before)
+    if wanted != NULL and wanted.response_max:
+        link.special |= SPECIAL_RESPONSES
+    else:
+        link.special &= ~SPECIAL_RESPONSES
+
+
+cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
+    cdef Account* account = account_by_id(core, <uint64_t>command.b)
+    cdef int64_t flags = command.d
+    if link.state != STATE_PARKED or account == NULL:
+        return
+    if flags & ADMIT_RESET:
+        subscriptions_end_all(core, link)
+    if link.account != account:
+        if link.account != NULL:
+            link.account.links -= 1
+            account_settle(core, link.account)
+        account.links += 1
+        link.account = account
+    take_permission(core, link, command.c)
+    link.verbose = (flags & ADMIT_VERBOSE) != 0
+    link.pedantic = (flags & ADMIT_PEDANTIC) != 0
+    link.echo = (flags & ADMIT_ECHO) != 0
+    link.headers = (flags & ADMIT_HEADERS) != 0
+    link.no_responders = (flags & ADMIT_NO_RESPONDERS) != 0
+    link.special &= ~(SPECIAL_NO_ECHO | SPECIAL_NO_HEADERS)
+    if not link.echo:
+        link.special |= SPECIAL_NO_ECHO
+    if not link.headers:
+        link.special |= SPECIAL_NO_HEADERS
+    link.max_payload = core.configuration.max_payload
+    if command.e >= 0 and (link.max_payload < 0 or command.e < link.max_payload):
+        link.max_payload = command.e
+    link.max_subscriptions = command.f
+    free(link.info_after_pong)
+    link.info_after_pong = NULL
+    if command.size[0]:
+        link.info_after_pong = <char*>malloc(command.size[0])
+        if link.info_after_pong != NULL:
+            memcpy(link.info_after_pong, command.blob, command.size[0])
+            link.info_after_pong_size = command.size[0]
+    link.state = STATE_OPEN
+    if link.verbose and link.judged_connect:
+        output_add(core, link, b"+OK\r\n", 5)
+    link_admitted(core, link)
+    link_ready(core, link)
+
+
+cdef RouteState* route_state(Link* link) noexcept nogil:
+    if link.route == NULL:
+        link.route = <RouteState*>calloc(1, sizeof(RouteState))
+    return link.route
+
+
+cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
+    cdef RouteState* route
+    if link.state >= STATE_CLOSING or link.kind == KIND_CLIENT:
+        return
+    route = route_state(link)
+    if route == NULL:
+        return
+    route.node = <int>command.b
+    route.pool_index = <int>command.c
+    route.headers = (command.d & ROUTE_HEADERS) != 0
+    route.leaf_origin = (command.d & ROUTE_LEAF_ORIGIN) != 0
+    route.leaf_origin_unsubscribe = (command.d & ROUTE_LEAF_ORIGIN_UNSUBSCRIBE) != 0
+    route.pooled = (command.d & ROUTE_POOLED) != 0
+    route.dedicated = account_by_id(core, <uint64_t>command.e) if command.e else NULL
+    route.joined = 1
+    link.state = STATE_OPEN
+    routes_changed(core)
+    announce_all(core, link)
+    link_admitted(core, link)
+    link_ready(core, link)
+
+
+cdef void set_error(Link* link, char* text, uint32_t size) noexcept nogil:
+    free(link.expire_error)
+    link.expire_error = NULL
+    if size:
+        link.expire_error = <char*>malloc(size + 1)
+        if link.expire_error != NULL:
+            memcpy(link.expire_error, text, size)
+            link.expire_error[size] = 0
+
+
+cdef void publish(Core* core, Command* command) noexcept nogil:
+    cdef Message message
+    cdef Entry* entry
+    cdef uint32_t slot
+    memset(&message, 0, sizeof(message))
+    message.account = account_by_id(core, <uint64_t>command.b)
+    if message.account == NULL:
+        return
+    message.subject = command.blob
+    message.subject_size = command.size[0]
+    message.reply = command.blob + command.size[0]
+    message.reply_size = command.size[1]
+    message.header_size = <uint32_t>command.c
+    message.total_size = command.size[2]
+    message.body = message.reply + message.reply_size
+    entry = match_lookup(core, message.account, message.subject, message.subject_size, &slot)
+    if entry != NULL:
+        compose(core, &message)
+        publish_own(core, &message, entry)
+
+
+cdef void set_permission(Core* core, Permission* permission) noexcept nogil:
+    cdef uint32_t capacity
+    cdef Permission** grown
+    if permission.id >= core.permissions_capacity:
+        capacity = permission.id * 2 + 64
+        grown = <Permission**>realloc(core.permissions, capacity * sizeof(Permission*))
+        if grown == NULL:
+            return
+        memset(grown + core.permissions_capacity, 0, (capacity - core.permissions_capacity) * sizeof(Permission*))
+        core.permissions = grown
+        core.permissions_capacity = capacity
+    core.permissions[permission.id] = permission
+
+
+cdef void remove_permission(Core* core, uint64_t id) noexcept nogil:
+    cdef Permission* permission
+    if id >= core.permissions_capacity or core.permissions[id] == NULL:
+        return
+    permission = core.permissions[id]
+    core.permissions[id] = NULL
+    permission.removed = 1
+    if permission.links == 0:
+        permission_free(permission)
+
+
+cdef void link_command(Core* core, Command* command) noexcept nogil:
+    """The calls that name a link; one that is gone is none of our business any more."""
+    cdef Link* link = link_find(core, command.a)
+    cdef uint32_t op = command.op
+    if link == NULL:
+        return
+    if op == COMMAND_FEED:
+        feed(core, link, command)
+    elif op == COMMAND_HOLD:
+        link.held = link.memory and command.b
+        if not link.held and link.blocked:
+            output_writable(core, link)
+    elif op == COMMAND_ADMIT:
+        admit(core, link, command)
+    elif op == COMMAND_CHANGE:
+        take_permission(core, link, command.c)
+        if link.account != NULL:
+            subscriptions_recheck(core, link)
+    elif op == COMMAND_SEND:
+        if link.state < STATE_CLOSING and (not command.c or link.first_pong):
+            output_add(core, link, command.blob, command.size[0])
+    elif op == COMMAND_CLOSE:
+        link_doom(core, link, <int>command.b, command.blob, command.size[0], command.c != 0)
+    elif op == COMMAND_EXPIRE:
+        link.expire_at_ns = command.b
+        link.expire_reason = <uint8_t>command.c
+        set_error(link, command.blob, command.size[0])
+        if link.state < STATE_CLOSING:
+            wheel_schedule(core, link)
+    elif op == COMMAND_PING:
+        if link.state < STATE_CLOSING:
+            link_ping(core, link)
+    elif op == COMMAND_RESUME:
+        if link.state == STATE_PARKED and link.kind != KIND_CLIENT:
+            link.state = STATE_OPEN if link.route != NULL and link.route.joined else STATE_AWAIT_INFO
+            link_ready(core, link)
+    elif op == COMMAND_ADMIT_ROUTE:
+        if link.state == STATE_PARKED and link.kind != KIND_CLIENT:
+            link.auth_until_ns = 0
+            link.state = STATE_AWAIT_INFO
+            link_ready(core, link)
+    elif op == COMMAND_JOIN_ROUTE:
+        join_route(core, link, command)
+
+
+cdef void run(Core* core, Command* command) noexcept nogil:
+    cdef uint32_t op = command.op
+    cdef Listener* listener
+    cdef Account* account
+    if op == COMMAND_CONFIGURE:
+        configure(core, <Configuration*>command.pointer)
+        free(command.pointer)
+    elif op == COMMAND_LISTEN:
+        listen(core, <Listener*>command.pointer)
+    elif op == COMMAND_SET_INFO:
+        listener = listener_by_id(core, command.a)
+        if listener != NULL:
+            free(listener.info)
+            listener.info = command.blob
+            listener.info_size = command.size[0]
+            listener.has_nonce = command.b != 0
+            command.blob = NULL
+    elif op == COMMAND_CLOSE_LISTENER:
+        close_listener(core, listener_by_id(core, command.a))
+    elif op == COMMAND_ADOPT:
+        adopt(core, command)
+    elif op == COMMAND_ACCOUNT:
+        account_enter(core, <uint32_t>command.a, command.blob, command.size[0],
+                      (command.b & ACCOUNT_DEDICATED) != 0, (command.b & ACCOUNT_SYSTEM) != 0)
+    elif op == COMMAND_REMOVE_ACCOUNT:
+        account = account_by_id(core, command.a)
+        if account != NULL:
+            account.removed = 1
+            account_settle(core, account)
+    elif op == COMMAND_PERMISSION:
+        set_permission(core, <Permission*>command.pointer)
+    elif op == COMMAND_REMOVE_PERMISSION:
+        remove_permission(core, command.a)
+    elif op == COMMAND_SUBSCRIBE:
+        account = account_by_id(core, <uint64_t>command.b)
+        if account != NULL:
+            own_subscribe(core, account, command.blob, command.size[0], command.blob + command.size[0],
+                          command.size[1], command.a)
+    elif op == COMMAND_UNSUBSCRIBE:
+        own_unsubscribe(core, command.a)
+    elif op == COMMAND_PUBLISH:
+        publish(core, command)
+    else:
+        link_command(core, command)
+
+
+cdef void commands_run(Core* core) noexcept nogil:
+    """Take the queue over and run it."""
+    cdef Command* taken
+    cdef uint32_t count, capacity, i
+    if core.commands_count == 0:        # a look without the lock: what it misses has also woken us
+        return
+    pthread_mutex_lock(&core.command_lock)
+    taken = core.commands
+    count = core.commands_count
+    capacity = core.commands_capacity
+    core.commands = core.commands_taken
+    core.commands_capacity = core.commands_taken_capacity
+    core.commands_count = 0
+    pthread_mutex_unlock(&core.command_lock)
+    for i in range(count):
+        run(core, &taken[i])
+        free(taken[i].blob)
+    core.commands_taken = taken
+    core.commands_taken_capacity = capacity

@@ -1,0 +1,958 @@
+# cython: language_level=3
+"""The seam: the ``Engine`` class, which turns calls into commands and records into events.
+
+Nothing in here runs on the engine's thread but ``run`` itself. A programming call appends a command under a short lock
+and wakes the loop; a look inside waits for the end of a tick and copies plain numbers out before any Python object is
+made, so that the engine waits for a memory copy and not for Python.
+"""
+
+import os
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+from posix.unistd cimport close, read, write
+
+from gossamer.mesh.engine.accounts cimport accounts_destroy, account_by_id
+from gossamer.mesh.engine.command cimport (
+    ACCOUNT_DEDICATED,
+    ACCOUNT_SYSTEM,
+    ADMIT_ECHO,
+    ADMIT_HEADERS,
+    ADMIT_NO_RESPONDERS,
+    ADMIT_PEDANTIC,
+    ADMIT_RESET,
+    ADMIT_VERBOSE,
+    COMMAND_ACCOUNT,
+    COMMAND_ADMIT,
+    COMMAND_ADMIT_ROUTE,
+    COMMAND_ADOPT,
+    COMMAND_CHANGE,
+    COMMAND_CLOSE,
+    COMMAND_CLOSE_LISTENER,
+    COMMAND_CONFIGURE,
+    COMMAND_EXPIRE,
+    COMMAND_FEED,
+    COMMAND_HOLD,
+    COMMAND_JOIN_ROUTE,
+    COMMAND_LISTEN,
+    COMMAND_PERMISSION,
+    COMMAND_PING,
+    COMMAND_PUBLISH,
+    COMMAND_REMOVE_ACCOUNT,
+    COMMAND_REMOVE_PERMISSION,
+    COMMAND_RESUME,
+    COMMAND_SEND,
+    COMMAND_SET_INFO,
+    COMMAND_SUBSCRIBE,
+    COMMAND_UNSUBSCRIBE,
+    ROUTE_HEADERS,
+    ROUTE_LEAF_ORIGIN,
+    ROUTE_LEAF_ORIGIN_UNSUBSCRIBE,
+    ROUTE_POOLED,
+    commands_run,
+)
+from gossamer.mesh.engine.interest cimport group_name, interest_match, terminal_subject
+from gossamer.mesh.engine.links cimport link_find, links_destroy
+from gossamer.mesh.engine.match cimport match_destroy
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_free
+from gossamer.mesh.engine.output cimport output_destroy
+from gossamer.mesh.engine.permission cimport pattern_list_set, permission_free
+from gossamer.mesh.engine.poller cimport monotonic_ns, next_due, run_loop, tick
+from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
+from gossamer.mesh.engine.subscriptions cimport sid_text
+from gossamer.mesh.engine.types cimport (
+    CACHE_SETS,
+    DOORKEEPER,
+    EVENT_ACCOUNT_SEEN,
+    EVENT_CLOSED,
+    EVENT_DENIED,
+    EVENT_HELLO,
+    EVENT_MESSAGE,
+    EVENT_OPENED,
+    EVENT_OUTPUT,
+    EVENT_PEER_ERROR,
+    EVENT_PEER_INFO,
+    EVENT_PONG,
+    EVENT_TRACE,
+    KIND_SYSTEM,
+    MAX_TOKENS,
+    READ_SIZE,
+    SLACK,
+    STASH_INLINE,
+    Account,
+    Buffer,
+    CacheSet,
+    Command,
+    Configuration,
+    Core,
+    Group,
+    Link,
+    Listener,
+    Mail,
+    Permission,
+    Subscription,
+    Terminal,
+    pthread_mutex_t,
+)
+from gossamer.mesh.engine.watch cimport watch
+
+from gossamer.mesh.engine.events import (
+    AccountSeen,
+    Closed,
+    Denied,
+    Hello,
+    Message,
+    Opened,
+    Output,
+    PeerError,
+    PeerInfo,
+    Pong,
+    Trace,
+)
+from gossamer.mesh.engine.views import AccountStatistics, LinkStatistics, SubscriptionDetail, Totals
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes)
+    int pthread_mutex_destroy(pthread_mutex_t* mutex)
+    int pthread_mutex_lock(pthread_mutex_t* mutex)
+    int pthread_mutex_unlock(pthread_mutex_t* mutex)
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int epoll_create1(int flags)
+    int EPOLL_CLOEXEC
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    int eventfd(unsigned int start, int flags)
+    int EFD_NONBLOCK
+    int EFD_CLOEXEC
+
+cdef extern from "<sys/mman.h>" nogil:
+    void* mmap(void* at, size_t size, int protection, int flags, int descriptor, long offset)
+    int munmap(void* at, size_t size)
+    int PROT_READ
+    int PROT_WRITE
+    int MAP_PRIVATE
+    int MAP_ANONYMOUS
+    void* MAP_FAILED
+
+cdef extern from *:
+    int add_looker "__sync_fetch_and_add"(int32_t* at, int32_t value) noexcept nogil
+    uint64_t add_link "__sync_fetch_and_add"(uint64_t* at, uint64_t value) noexcept nogil
+    uint32_t add_account "__sync_fetch_and_add"(uint32_t* at, uint32_t value) noexcept nogil
+
+LINK_ID = 1
+PEER_HOST = 2
+NONCE = 3
+
+cdef dict CONFIGURATION_DEFAULTS = {
+    "max_connections": 65536,
+    "max_control_line": 4096,
+    "max_payload": 1048576,
+    "max_pending": 67108864,
+    "max_subscriptions": 0,
+    "max_subscription_tokens": 0,
+    "pending_budget": 1 << 30,
+    "mailbox_limit": 64 << 20,
+    "write_deadline_ns": 10_000_000_000,
+    "ping_interval_ns": 120_000_000_000,
+    "ping_max": 2,
+    "route_ping_interval_ns": 30_000_000_000,
+    "route_ping_max": 2,
+    "route_write_deadline_ns": 10_000_000_000,
+    "route_retry_writes": True,
+    "route_pool_size": 3,
+    "fast_producer_stall": True,
+    "placeholder_accounts": False,
+    "trace": False,
+}
+
+
+cdef struct LinkView:
+    int64_t number[13]
+
+
+cdef struct SubscriptionView:
+    int64_t number[6]
+    uint32_t size[3]
+
+
+cdef inline bytes text_of(object text):
+    """Bytes as they are, str as UTF-8."""
+    return text.encode() if isinstance(text, str) else bytes(text)
+
+
+cdef void view_link(Link* link, LinkView* view) noexcept nogil:
+    view.number[0] = <int64_t>link.id
+    view.number[1] = link.kind
+    view.number[2] = link.account.id if link.account != NULL else 0
+    view.number[3] = <int64_t>link.in_messages
+    view.number[4] = <int64_t>link.out_messages
+    view.number[5] = <int64_t>link.in_bytes
+    view.number[6] = <int64_t>link.out_bytes
+    view.number[7] = <int64_t>link.pending
+    view.number[8] = link.subscription_count
+    view.number[9] = link.rtt_ns
+    view.number[10] = link.last_activity_ns
+    view.number[11] = link.pings_out
+    view.number[12] = link.stalls
+
+
+cdef object link_statistics(LinkView* view):
+    return LinkStatistics(
+        view.number[0], view.number[1], view.number[2], view.number[3], view.number[4], view.number[5],
+        view.number[6], view.number[7], view.number[8], view.number[9], view.number[10], view.number[11],
+        view.number[12],
+    )
+
+
+cdef void view_subscription(Buffer* views, Subscription* one) noexcept nogil:
+    cdef SubscriptionView view
+    if one.terminal == NULL:
+        return
+    view.number[0] = <int64_t>one.link.id if one.link != NULL else 0
+    view.number[1] = one.link.kind if one.link != NULL else KIND_SYSTEM
+    view.number[2] = one.account.id
+    view.number[3] = <int64_t>one.delivered
+    view.number[4] = <int64_t>one.max
+    view.number[5] = one.weight
+    view.size[0] = one.terminal.subject_size
+    view.size[1] = one.group.name_size if one.group != NULL else 0
+    view.size[2] = one.sid_size - 1 if one.sid_size else 0
+    buffer_add(views, &view, sizeof(view))
+    buffer_add(views, terminal_subject(one.terminal), view.size[0])
+    if view.size[1]:
+        buffer_add(views, group_name(one.group), view.size[1])
+    if view.size[2]:
+        buffer_add(views, sid_text(one) + 1, view.size[2])
+
+
+cdef void view_terminal(Buffer* views, Terminal* terminal, int64_t* room) noexcept nogil:
+    cdef uint32_t i
+    cdef Group* group = terminal.groups
+    for i in range(terminal.plain_count):
+        if room[0] <= 0:
+            return
+        view_subscription(views, terminal.plain[i])
+        room[0] -= 1
+    while group != NULL:
+        for i in range(group.count):
+            if room[0] <= 0:
+                return
+            view_subscription(views, group.members[i])
+            room[0] -= 1
+        group = group.next
+
+
+cdef list subscription_details(Buffer* views):
+    cdef list found = []
+    cdef size_t at = 0
+    cdef SubscriptionView view
+    cdef char* text
+    while at < views.size:
+        memcpy(&view, views.data + at, sizeof(view))
+        text = views.data + at + sizeof(view)
+        found.append(SubscriptionDetail(
+            view.number[0], view.number[1], view.number[2],
+            text[:view.size[0]],
+            text[view.size[0]:view.size[0] + view.size[1]],
+            text[view.size[0] + view.size[1]:view.size[0] + view.size[1] + view.size[2]],
+            view.number[3], view.number[4], view.number[5],
+        ))
+        at += sizeof(view) + view.size[0] + view.size[1] + view.size[2]
+    return found
+
+
+cdef class Engine:
+    """The data plane; see ``core.pyi`` for the contract of every method."""
+
+    cdef Core* core
+    cdef dict settings
+    cdef dict account_ids
+    cdef uint32_t listener_count
+    cdef uint32_t permission_count
+    cdef uint64_t subscription_count
+    cdef readonly int wakeup_fd
+
+    def __cinit__(self, *, seed=None):
+        cdef Core* core = <Core*>calloc(1, sizeof(Core))
+        if core == NULL:
+            raise MemoryError
+        self.core = core
+        pthread_mutex_init(&core.state_lock, NULL)
+        pthread_mutex_init(&core.command_lock, NULL)
+        pthread_mutex_init(&core.mail_lock, NULL)
+        core.deterministic = seed is not None
+        core.random = <uint64_t>(int.from_bytes(os.urandom(8), "little") if seed is None else hash_seed(seed)) | 1
+        core.hash_seed = core.random * <uint64_t>0x9E3779B97F4A7C15
+        core.next_link_id = 1
+        core.next_account_id = 1
+        core.link_mask = 255
+        core.link_table = <Link**>calloc(256, sizeof(Link*))
+        core.read_buffer = <char*>malloc(STASH_INLINE + READ_SIZE + SLACK)
+        core.doorkeeper = <unsigned short*>calloc(DOORKEEPER, 2)
+        core.cache = <CacheSet*>mmap(NULL, CACHE_SETS * sizeof(CacheSet), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if core.link_table == NULL or core.read_buffer == NULL or core.doorkeeper == NULL \
+                or core.cache == MAP_FAILED:
+            raise MemoryError
+        core.poll_descriptor = epoll_create1(EPOLL_CLOEXEC)
+        core.command_descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        core.event_descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        if core.poll_descriptor < 0 or core.command_descriptor < 0 or core.event_descriptor < 0:
+            raise OSError("the engine could not get its descriptors: raise the limit of open files (ulimit -n)")
+        watch(core, core.command_descriptor, NULL)
+        self.wakeup_fd = core.event_descriptor
+        self.settings = dict(CONFIGURATION_DEFAULTS)
+        self.account_ids = {}
+        self.listener_count = 0
+        self.permission_count = 0
+        self.subscription_count = 0
+        self.configure()
+
+    def __dealloc__(self):
+        self.free()
+
+    cdef void free(self):
+        cdef Core* core = self.core
+        cdef uint32_t i
+        if core == NULL:
+            return
+        self.core = NULL
+        commands_run(core)
+        links_destroy(core)
+        for i in range(core.own_capacity):
+            if core.own[i] != NULL:
+                free(core.own[i])
+        free(core.own)
+        match_destroy(core)
+        for i in range(core.permissions_capacity):
+            if core.permissions[i] != NULL:
+                permission_free(core.permissions[i])
+        free(core.permissions)
+        for i in range(core.listeners_capacity):
+            if core.listeners[i] != NULL:
+                if core.listeners[i].descriptor >= 0:
+                    close(core.listeners[i].descriptor)
+                free(core.listeners[i].info)
+                free(core.listeners[i])
+        free(core.listeners)
+        for i in range(<uint32_t>(core.grave_subscriptions.size // sizeof(void*))):
+            free((<void**>core.grave_subscriptions.data)[i])
+        for i in range(<uint32_t>(core.grave_plain.size // sizeof(void*))):
+            free((<void**>core.grave_plain.data)[i])
+        accounts_destroy(core)
+        output_destroy(core)
+        for buffer in range(1):
+            buffer_free(&core.mail)
+            buffer_free(&core.mail_shared)
+            buffer_free(&core.mail_spare)
+            buffer_free(&core.scratch_terminals)
+            buffer_free(&core.scratch_plain)
+            buffer_free(&core.scratch_remote)
+            buffer_free(&core.scratch_groups)
+            buffer_free(&core.scratch_members)
+            buffer_free(&core.line)
+            buffer_free(&core.line_other)
+            buffer_free(&core.grave_subscriptions)
+            buffer_free(&core.grave_plain)
+        free(core.commands)
+        free(core.commands_taken)
+        free(core.link_table)
+        free(core.read_buffer)
+        free(core.doorkeeper)
+        munmap(core.cache, CACHE_SETS * sizeof(CacheSet))
+        close(core.poll_descriptor)
+        close(core.command_descriptor)
+        close(core.event_descriptor)
+        pthread_mutex_destroy(&core.state_lock)
+        pthread_mutex_destroy(&core.command_lock)
+        pthread_mutex_destroy(&core.mail_lock)
+        free(core)
+
+    cdef Core* alive(self) except NULL:
+        if self.core == NULL:
+            raise RuntimeError("the engine is destroyed")
+        return self.core
+
+    cdef int push(self, Command* command, bytes blob) except -1:
+        """Queue the command with a copy of the blob; wake the engine for the first one in the queue."""
+        cdef Core* core = self.alive()
+        cdef uint64_t one = 1
+        cdef uint32_t capacity
+        cdef Command* grown
+        cdef bint wake
+        command.blob = NULL
+        if blob is not None:
+            command.blob = <char*>malloc(len(blob) + SLACK)
+            if command.blob == NULL:
+                raise MemoryError
+            memcpy(command.blob, <char*>blob, len(blob))
+        pthread_mutex_lock(&core.command_lock)
+        if core.commands_count == core.commands_capacity:
+            capacity = core.commands_capacity * 2 if core.commands_capacity else 256
+            grown = <Command*>realloc(core.commands, capacity * sizeof(Command))
+            if grown == NULL:
+                pthread_mutex_unlock(&core.command_lock)
+                free(command.blob)
+                raise MemoryError
+            core.commands = grown
+            core.commands_capacity = capacity
+        core.commands[core.commands_count] = command[0]
+        core.commands_count += 1
+        wake = core.commands_count == 1
+        pthread_mutex_unlock(&core.command_lock)
+        if wake:
+            write(core.command_descriptor, &one, 8)
+        return 0
+
+    cdef void look(self) noexcept:
+        """Get the state lock: the engine is between two ticks."""
+        cdef Core* core = self.core
+        with nogil:
+            add_looker(&core.lookers, 1)
+            pthread_mutex_lock(&core.state_lock)
+            add_looker(&core.lookers, -1)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def run(self):
+        cdef Core* core = self.alive()
+        with nogil:
+            run_loop(core)
+
+    def stop(self):
+        cdef Core* core = self.alive()
+        cdef uint64_t one = 1
+        core.stopping = 1
+        write(core.command_descriptor, &one, 8)
+
+    def step(self, int64_t now_ns):
+        cdef Core* core = self.alive()
+        cdef int64_t due
+        if core.running:
+            raise RuntimeError("step() and run() exclude each other")
+        self.look()
+        if core.now_ns == 0:
+            core.wheel_time = now_ns // 32000000
+        if now_ns > core.now_ns:
+            core.now_ns = now_ns
+        with nogil:
+            tick(core)
+        due = next_due(core)
+        pthread_mutex_unlock(&core.state_lock)
+        if due == 0:
+            return -1
+        return max(0, due - core.now_ns)
+
+    def drain(self):
+        cdef Core* core = self.alive()
+        cdef Buffer taken
+        cdef uint64_t count
+        read(core.event_descriptor, &count, 8)
+        pthread_mutex_lock(&core.mail_lock)
+        taken = core.mail_shared
+        core.mail_shared = core.mail_spare
+        core.mail_shared.size = 0
+        memset(&core.mail_spare, 0, sizeof(Buffer))
+        pthread_mutex_unlock(&core.mail_lock)
+        try:
+            return decode(&taken)
+        finally:
+            pthread_mutex_lock(&core.mail_lock)
+            if core.mail_spare.data == NULL and taken.capacity <= 1 << 20:
+                core.mail_spare = taken
+                taken.data = NULL
+            pthread_mutex_unlock(&core.mail_lock)
+            free(taken.data)
+
+    def destroy(self):
+        if self.core != NULL and self.core.running:
+            raise RuntimeError("stop() the engine and wait for run() to return before destroy()")
+        self.free()
+
+    # --- limits -----------------------------------------------------------------------------------------------------
+
+    def configure(self, **changes):
+        cdef Command command
+        cdef Configuration* wanted
+        for name, value in changes.items():
+            if name not in self.settings:
+                raise TypeError(f"configure() got an unexpected keyword argument {name!r}")
+            if value is not None:
+                self.settings[name] = value
+        wanted = <Configuration*>calloc(1, sizeof(Configuration))
+        if wanted == NULL:
+            raise MemoryError
+        settings = self.settings
+        wanted.max_connections = settings["max_connections"]
+        wanted.max_control_line = settings["max_control_line"]
+        wanted.max_payload = settings["max_payload"]
+        wanted.max_pending = settings["max_pending"]
+        wanted.max_subscriptions = settings["max_subscriptions"]
+        wanted.max_subscription_tokens = settings["max_subscription_tokens"]
+        wanted.pending_budget = settings["pending_budget"]
+        wanted.mailbox_limit = settings["mailbox_limit"]
+        wanted.write_deadline_ns = settings["write_deadline_ns"]
+        wanted.ping_interval_ns = settings["ping_interval_ns"]
+        wanted.ping_max = settings["ping_max"]
+        wanted.route_ping_interval_ns = settings["route_ping_interval_ns"]
+        wanted.route_ping_max = settings["route_ping_max"]
+        wanted.route_write_deadline_ns = settings["route_write_deadline_ns"]
+        wanted.route_retry_writes = settings["route_retry_writes"]
+        wanted.route_pool_size = settings["route_pool_size"]
+        wanted.fast_producer_stall = settings["fast_producer_stall"]
+        wanted.placeholder_accounts = settings["placeholder_accounts"]
+        wanted.trace = settings["trace"]
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_CONFIGURE
+        command.pointer = wanted
+        self.push(&command, None)
+
+    # --- links ------------------------------------------------------------------------------------------------------
+
+    def listen(self, descriptor, *, int kind, info, int64_t auth_timeout_ns=0):
+        cdef Command command
+        cdef Listener* listener = <Listener*>calloc(1, sizeof(Listener))
+        if listener == NULL:
+            raise MemoryError
+        self.listener_count += 1
+        listener.id = self.listener_count
+        listener.descriptor = -1 if descriptor is None else descriptor
+        listener.kind = <uint8_t>kind
+        listener.auth_timeout_ns = auth_timeout_ns
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_LISTEN
+        command.pointer = listener
+        self.push(&command, None)
+        self.set_info(self.listener_count, info)
+        return self.listener_count
+
+    def set_info(self, uint32_t listener, info):
+        cdef Command command
+        cdef bytes packed = b""
+        for piece in info:
+            if isinstance(piece, int):
+                packed += bytes([piece]) + (0).to_bytes(4, "little")
+            else:
+                packed += b"\0" + len(piece).to_bytes(4, "little") + piece
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_SET_INFO
+        command.a = listener
+        command.b = NONCE in [piece for piece in info if isinstance(piece, int)]
+        command.size[0] = len(packed)
+        self.push(&command, packed)
+
+    def close_listener(self, uint32_t listener):
+        self.simple(COMMAND_CLOSE_LISTENER, listener)
+
+    cdef uint64_t new_link(self, int descriptor, int kind, uint32_t listener, greeting, host, int port) except 0:
+        cdef Command command
+        cdef Core* core = self.alive()
+        cdef uint64_t link = add_link(&core.next_link_id, 1)
+        cdef bytes name = text_of(host)
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_ADOPT
+        command.a = link
+        command.b = descriptor
+        command.c = kind | (port << 8)
+        command.d = listener
+        command.size[0] = len(name)
+        command.size[1] = len(greeting)
+        self.push(&command, name + greeting)
+        return link
+
+    def adopt(self, int descriptor, *, int kind, uint32_t listener=0, bytes greeting=b"", host="", int port=0):
+        os.set_blocking(descriptor, False)
+        return self.new_link(descriptor, kind, listener, greeting, host, port)
+
+    def open(self, *, int kind, uint32_t listener=0, bytes greeting=b"", host="", int port=0):
+        return self.new_link(-1, kind, listener, greeting, host, port)
+
+    def feed(self, uint64_t link, bytes data, *, bint end=False):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_FEED
+        command.a = link
+        command.c = end
+        command.size[0] = len(data)
+        self.push(&command, data)
+
+    def hold(self, uint64_t link, bint held):
+        self.simple(COMMAND_HOLD, link, held)
+
+    def admit(self, uint64_t link, *, uint32_t account, uint32_t permissions=0, bint verbose=False,
+              bint pedantic=False, bint echo=True, bint headers=False, bint no_responders=False,
+              int64_t max_payload=-1, int64_t max_subscriptions=-1, bytes info_after_pong=b"", bint reset=False):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_ADMIT
+        command.a = link
+        command.b = account
+        command.c = permissions
+        command.d = (ADMIT_VERBOSE if verbose else 0) | (ADMIT_PEDANTIC if pedantic else 0) \
+            | (ADMIT_ECHO if echo else 0) | (ADMIT_HEADERS if headers else 0) \
+            | (ADMIT_NO_RESPONDERS if no_responders else 0) | (ADMIT_RESET if reset else 0)
+        command.e = max_payload
+        command.f = max_subscriptions
+        command.size[0] = len(info_after_pong)
+        self.push(&command, info_after_pong)
+
+    cdef int simple(self, int op, uint64_t a, int64_t b=0) except -1:
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = op
+        command.a = a
+        command.b = b
+        self.push(&command, None)
+        return 0
+
+    def change(self, uint64_t link, *, uint32_t permissions):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_CHANGE
+        command.a = link
+        command.c = permissions
+        self.push(&command, None)
+
+    def send(self, uint64_t link, bytes data, *, bint after_pong=False):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_SEND
+        command.a = link
+        command.c = after_pong
+        command.size[0] = len(data)
+        self.push(&command, data)
+
+    def close(self, uint64_t link, *, int reason, bytes error=b"", bint flush=True):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_CLOSE
+        command.a = link
+        command.b = reason
+        command.c = flush
+        command.size[0] = len(error)
+        self.push(&command, error)
+
+    def expire(self, uint64_t link, *, int64_t at_ns, int reason, bytes error):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_EXPIRE
+        command.a = link
+        command.b = at_ns
+        command.c = reason
+        command.size[0] = len(error)
+        self.push(&command, error)
+
+    def ping(self, uint64_t link):
+        self.simple(COMMAND_PING, link)
+
+    def resume(self, uint64_t link):
+        self.simple(COMMAND_RESUME, link)
+
+    # --- routes -----------------------------------------------------------------------------------------------------
+
+    def admit_route(self, uint64_t link):
+        self.simple(COMMAND_ADMIT_ROUTE, link)
+
+    def join_route(self, uint64_t link, *, int node, bint headers, bint leaf_origin=False,
+                   bint leaf_origin_unsubscribe=False, int pool_index=0, bint pooled=True, uint32_t account=0):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_JOIN_ROUTE
+        command.a = link
+        command.b = node
+        command.c = pool_index
+        command.d = (ROUTE_HEADERS if headers else 0) | (ROUTE_LEAF_ORIGIN if leaf_origin else 0) \
+            | (ROUTE_LEAF_ORIGIN_UNSUBSCRIBE if leaf_origin_unsubscribe else 0) | (ROUTE_POOLED if pooled else 0)
+        command.e = account
+        self.push(&command, None)
+
+    # --- accounts, permissions, own subscriptions -----------------------------------------------------------------
+
+    def account(self, bytes name, *, bint dedicated_route=False, bint system=False):
+        cdef Command command
+        cdef Core* core = self.alive()
+        number = self.account_ids.get(name)
+        if number is None:
+            number = self.account_ids[name] = add_account(&core.next_account_id, 1)
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_ACCOUNT
+        command.a = number
+        command.b = (ACCOUNT_DEDICATED if dedicated_route else 0) | (ACCOUNT_SYSTEM if system else 0)
+        command.size[0] = len(name)
+        self.push(&command, name)
+        return number
+
+    def remove_account(self, uint32_t account):
+        for name, number in list(self.account_ids.items()):
+            if number == account:
+                del self.account_ids[name]
+        self.simple(COMMAND_REMOVE_ACCOUNT, account)
+
+    def permissions(self, *, publish_allow=None, publish_deny=(), subscribe_allow=None, subscribe_deny=(),
+                    int64_t response_max=0, int64_t response_ttl_ns=0):
+        cdef Command command
+        cdef Permission* permission = <Permission*>calloc(1, sizeof(Permission))
+        if permission == NULL:
+            raise MemoryError
+        try:
+            if response_max and publish_allow is None:
+                publish_allow = ()
+            pattern_list_set(&permission.publish_allow,
+                             None if publish_allow is None else [(text_of(one), b"") for one in publish_allow])
+            pattern_list_set(&permission.publish_deny, [(text_of(one), b"") for one in publish_deny])
+            pattern_list_set(
+                &permission.subscribe_allow,
+                None if subscribe_allow is None else [(text_of(one), text_of(two)) for one, two in subscribe_allow],
+            )
+            pattern_list_set(&permission.subscribe_deny, [(text_of(one), text_of(two)) for one, two in subscribe_deny])
+        except BaseException:
+            permission_free(permission)
+            raise
+        self.permission_count += 1
+        permission.id = self.permission_count
+        permission.response_max = response_max
+        permission.response_ttl_ns = response_ttl_ns
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_PERMISSION
+        command.pointer = permission
+        self.push(&command, None)
+        return self.permission_count
+
+    def remove_permissions(self, uint32_t permissions):
+        self.simple(COMMAND_REMOVE_PERMISSION, permissions)
+
+    def subscribe(self, uint32_t account, bytes subject, bytes queue=b""):
+        cdef Command command
+        if not subject_valid(subject, len(subject)):
+            raise ValueError(f"not a valid subject: {subject!r}")
+        self.subscription_count += 1
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_SUBSCRIBE
+        command.a = self.subscription_count
+        command.b = account
+        command.size[0] = len(subject)
+        command.size[1] = len(queue)
+        self.push(&command, subject + queue)
+        return self.subscription_count
+
+    def unsubscribe(self, uint64_t subscription):
+        self.simple(COMMAND_UNSUBSCRIBE, subscription)
+
+    def publish(self, uint32_t account, bytes subject, bytes data=b"", *, bytes reply=b"", uint32_t header_size=0):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_PUBLISH
+        command.b = account
+        command.c = header_size
+        command.size[0] = len(subject)
+        command.size[1] = len(reply)
+        command.size[2] = len(data)
+        self.push(&command, subject + reply + data + b"\r\n")
+
+    # --- looking inside -----------------------------------------------------------------------------------------------
+
+    def totals(self):
+        cdef Core* core = self.alive()
+        cdef uint64_t in_messages = 0, out_messages = 0, in_bytes = 0, out_bytes = 0
+        cdef uint32_t i
+        cdef Account* account
+        self.look()
+        for i in range(core.accounts_count):
+            account = core.accounts[i]
+            if account != NULL and account.id == i:
+                in_messages += account.in_messages
+                out_messages += account.out_messages
+                in_bytes += account.in_bytes
+                out_bytes += account.out_bytes
+        values = (
+            in_messages, out_messages, in_bytes, out_bytes, core.link_count, core.subscriptions,
+            (core.slow_consumers[0], core.slow_consumers[1], core.slow_consumers[2], core.slow_consumers[3],
+             core.slow_consumers[4]),
+            core.stalled_clients, core.backlog_total, core.mail_shared.size, core.mailbox_dropped,
+            core.cache_entries, core.cache_hits, core.cache_misses, core.now_ns if not core.running else monotonic_ns(),
+        )
+        pthread_mutex_unlock(&core.state_lock)
+        return Totals(*values)
+
+    def links(self):
+        cdef Core* core = self.alive()
+        cdef Buffer views
+        cdef LinkView view
+        cdef Link* link
+        cdef size_t i
+        memset(&views, 0, sizeof(views))
+        self.look()
+        with nogil:
+            link = core.all_links
+            while link != NULL:
+                view_link(link, &view)
+                buffer_add(&views, &view, sizeof(view))
+                link = link.all_next
+        pthread_mutex_unlock(&core.state_lock)
+        try:
+            return [link_statistics(&(<LinkView*>views.data)[i]) for i in range(views.size // sizeof(view))]
+        finally:
+            buffer_free(&views)
+
+    def link(self, uint64_t link):
+        cdef Core* core = self.alive()
+        cdef LinkView view
+        cdef Link* found
+        self.look()
+        found = link_find(core, link)
+        if found != NULL:
+            view_link(found, &view)
+        pthread_mutex_unlock(&core.state_lock)
+        return None if found == NULL else link_statistics(&view)
+
+    def accounts(self):
+        cdef Core* core = self.alive()
+        cdef uint32_t i
+        cdef Account* account
+        cdef list found = []
+        self.look()
+        for i in range(core.accounts_count):
+            account = core.accounts[i]
+            if account != NULL and account.id == i:
+                found.append((
+                    account.id, PyBytes_FromStringAndSize(account.name, account.name_size), account.in_messages,
+                    account.out_messages, account.in_bytes, account.out_bytes, account.local_subscriptions,
+                    account.remote_subscriptions, account.slow_consumers,
+                ))
+        pthread_mutex_unlock(&core.state_lock)
+        return [AccountStatistics(*one) for one in found]
+
+    def subscriptions(self, *, uint64_t link=0, uint32_t account=0, int64_t limit=1_000_000):
+        cdef Core* core = self.alive()
+        cdef Buffer views
+        cdef Link* of_link
+        cdef Subscription* one
+        cdef Terminal* terminal
+        cdef uint32_t i
+        memset(&views, 0, sizeof(views))
+        self.look()
+        with nogil:
+            if link:
+                of_link = link_find(core, link)
+                one = of_link.subscriptions if of_link != NULL else NULL
+                while one != NULL and limit > 0:
+                    view_subscription(&views, one)
+                    limit -= 1
+                    one = one.next
+            else:
+                for i in range(core.accounts_count):
+                    if core.accounts[i] == NULL or core.accounts[i].id != i or (account and account != i):
+                        continue
+                    terminal = core.accounts[i].terminals
+                    while terminal != NULL and limit > 0:
+                        view_terminal(&views, terminal, &limit)
+                        terminal = terminal.next
+        pthread_mutex_unlock(&core.state_lock)
+        try:
+            return subscription_details(&views)
+        finally:
+            buffer_free(&views)
+
+    def matches(self, uint32_t account, bytes subject):
+        cdef Core* core = self.alive()
+        cdef Buffer views
+        cdef Buffer terminals
+        cdef Account* found
+        cdef uint32_t starts[MAX_TOKENS]
+        cdef uint32_t tokens = tokenize(subject, len(subject), starts)
+        cdef char* text = subject
+        cdef uint32_t i
+        cdef int64_t room = 1_000_000
+        memset(&views, 0, sizeof(views))
+        memset(&terminals, 0, sizeof(terminals))
+        if tokens == 0:
+            return []
+        self.look()
+        with nogil:
+            found = account_by_id(core, account)
+            if found != NULL:
+                interest_match(found, text, starts, tokens, &terminals)
+                for i in range(<uint32_t>(terminals.size // sizeof(void*))):
+                    view_terminal(&views, (<Terminal**>terminals.data)[i], &room)
+        pthread_mutex_unlock(&core.state_lock)
+        try:
+            return subscription_details(&views)
+        finally:
+            buffer_free(&views)
+            buffer_free(&terminals)
+
+
+cdef uint64_t hash_seed(object seed) except? 0:
+    """Spread a small seed over 64 bits."""
+    return <uint64_t>((int(seed) + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+
+
+cdef list decode(Buffer* taken):
+    """Records to events."""
+    cdef list events = []
+    cdef size_t at = 0
+    cdef Mail* mail
+    cdef char* t0
+    cdef char* t1
+    cdef char* t2
+    while at < taken.size:
+        mail = <Mail*>(taken.data + at)
+        t0 = taken.data + at + sizeof(Mail)
+        t1 = t0 + mail.size[0]
+        t2 = t1 + mail.size[1]
+        at += sizeof(Mail) + ((<size_t>mail.size[0] + mail.size[1] + mail.size[2] + mail.size[3] + 7) & ~(<size_t>7))
+        if mail.kind == EVENT_MESSAGE:
+            event = Message(mail.number[0], mail.number[1], t0[:mail.size[0]], t1[:mail.size[1]], mail.number[2],
+                            t2[:mail.size[2]], mail.number[3])
+        elif mail.kind == EVENT_OPENED:
+            event = Opened(mail.number[0], mail.number[1], mail.number[2], t0[:mail.size[0]].decode("latin-1"),
+                           mail.number[3])
+        elif mail.kind == EVENT_HELLO:
+            event = Hello(mail.number[0], t0[:mail.size[0]] if mail.number[2] else None, bool(mail.number[1]),
+                          t1[:mail.size[1]])
+        elif mail.kind == EVENT_CLOSED:
+            event = Closed(mail.number[0], mail.number[1], t0[:mail.size[0]], mail.number[2], mail.number[3],
+                           mail.number[4], mail.number[5], mail.number[6], mail.number[7], mail.number[8])
+        elif mail.kind == EVENT_OUTPUT:
+            event = Output(mail.number[0], t0[:mail.size[0]], bool(mail.number[1]))
+        elif mail.kind == EVENT_PEER_INFO:
+            event = PeerInfo(mail.number[0], t0[:mail.size[0]])
+        elif mail.kind == EVENT_PEER_ERROR:
+            event = PeerError(mail.number[0], t0[:mail.size[0]])
+        elif mail.kind == EVENT_PONG:
+            event = Pong(mail.number[0], mail.number[1])
+        elif mail.kind == EVENT_DENIED:
+            event = Denied(mail.number[0], mail.number[1], t0[:mail.size[0]], t1[:mail.size[1]], mail.number[2])
+        elif mail.kind == EVENT_TRACE:
+            event = Trace(mail.number[0], bool(mail.number[1]), t0[:mail.size[0]])
+        elif mail.kind == EVENT_ACCOUNT_SEEN:
+            event = AccountSeen(mail.number[0], t0[:mail.size[0]], mail.number[1], bool(mail.number[2]))
+        else:
+            raise AssertionError(f"unknown record {mail.kind} from the engine")
+        events.append(event)
+    return events
+
+
+def subject_is_valid(bytes subject):
+    return bool(subject_valid(subject, len(subject)))
+
+
+def subject_is_literal(bytes subject):
+    return bool(subject_literal(subject, len(subject)))
+
+
+def subject_matches(bytes pattern, bytes subject):
+    return bool(matches(pattern, len(pattern), subject, len(subject)))
+
+
+def subject_covers(bytes wide, bytes narrow):
+    return bool(subject_valid(wide, len(wide)) and subject_valid(narrow, len(narrow))
+                and covers(wide, len(wide), narrow, len(narrow)))
+
+
+def subjects_overlap(bytes one, bytes other):
+    return bool(subject_valid(one, len(one)) and subject_valid(other, len(other))
+                and overlap(one, len(one), other, len(other)))

@@ -1,0 +1,553 @@
+# cython: language_level=3
+"""Delivery: from a parsed message to everybody's output.
+
+Order of one message: verdicts on the publisher, plain local receivers, one member of each queue group, one copy to each
+remote node with interest (which carries the groups whose pick fell there), and the 503 if nobody took it. A message
+that came by route goes to local receivers only, and to the groups its line names.
+
+What a receiver gets is put together from pieces that lie ready: "MSG subject" (written over the publisher's own line in
+the read buffer where that was canonical), the receiver's " sid", and the rest of the publisher's line with the payload.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
+
+from gossamer.mesh.engine.interest cimport group_name, terminal_subject
+from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin, mail_denied
+from gossamer.mesh.engine.match cimport match_lookup, match_may_publish
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room, pick
+from gossamer.mesh.engine.output cimport commit, output_add, output_error, output_flush_all, output_share, reserve
+from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
+from gossamer.mesh.engine.subject cimport matches, subject_literal
+from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
+from gossamer.mesh.engine.text cimport copy_over, write_number
+from gossamer.mesh.engine.types cimport (
+    ACTION_PUBLISH,
+    ACTION_REPLY,
+    EVENT_MESSAGE,
+    FLUSH_BYTES,
+    KIND_CLIENT,
+    SHARE_BYTES,
+    SHARE_RECEIVERS,
+    SPECIAL_BACKLOG,
+    SPECIAL_CLOSING,
+    SPECIAL_NO_ECHO,
+    SPECIAL_NO_HEADERS,
+    SPECIAL_RESPONSES,
+    Account,
+    Core,
+    Entry,
+    Group,
+    Link,
+    Mail,
+    MatchGroup,
+    Message,
+    Subscription,
+)
+from libc.stdlib cimport realloc
+
+
+# --- one receiver -----------------------------------------------------------------------------------------------------
+
+
+cdef inline uint8_t write_message(Core* core, Link* link, Subscription* one, Message* message) noexcept nogil:
+    """Queue the message for a link; 0 if it could not take it."""
+    cdef uint32_t front = message.head_size + one.sid_size
+    cdef uint32_t body_size = message.total_size + 2
+    cdef uint32_t size
+    cdef char* to
+    if message.share and not link.blocked:
+        size = front + message.tail_size
+        to = reserve(core, link, size)
+        if to == NULL:
+            return 0
+        copy_over(to, message.head, message.head_size)
+        copy_over(to + message.head_size, sid_text(one), one.sid_size)
+        copy_over(to + front, message.tail, message.tail_size)
+        commit(core, link, size)
+        output_share(core, link, message.body, body_size)
+        return 1
+    size = front + message.tail_size + body_size
+    to = reserve(core, link, size)
+    if to == NULL:
+        return 0
+    copy_over(to, message.head, message.head_size)
+    copy_over(to + message.head_size, sid_text(one), one.sid_size)
+    if message.joined:
+        copy_over(to + front, message.tail, message.tail_size + body_size)
+    else:
+        copy_over(to + front, message.tail, message.tail_size)
+        memcpy(to + front + message.tail_size, message.body, body_size)
+    commit(core, link, size)
+    return 1
+
+
+cdef uint8_t write_stripped(Core* core, Link* link, Subscription* one, Message* message) noexcept nogil:
+    """The same for a receiver that takes no headers: MSG, without the header block."""
+    cdef uint32_t body_size = message.total_size - message.header_size + 2
+    cdef uint32_t bound = 32 + message.subject_size + one.sid_size + message.reply_size + body_size
+    cdef char* start = reserve(core, link, bound)
+    cdef char* to = start
+    if start == NULL:
+        return 0
+    memcpy(to, b"MSG ", 4)
+    to += 4
+    memcpy(to, message.subject, message.subject_size)
+    to += message.subject_size
+    memcpy(to, sid_text(one), one.sid_size)
+    to += one.sid_size
+    to[0] = 32
+    to += 1
+    if message.reply_size:
+        memcpy(to, message.reply, message.reply_size)
+        to += message.reply_size
+        to[0] = 32
+        to += 1
+    to += write_number(to, message.total_size - message.header_size)
+    memcpy(to, b"\r\n", 2)
+    to += 2
+    memcpy(to, message.body + message.header_size, body_size)
+    commit(core, link, <uint32_t>(to - start) + body_size)
+    return 1
+
+
+cdef uint8_t mail_message(Core* core, Subscription* one, Message* message) noexcept nogil:
+    """For the control plane. Its mailbox has a bound: beyond it messages are dropped and counted."""
+    cdef Mail mail
+    if <int64_t>(core.mail.size + core.mail_shared.size + message.total_size) > core.configuration.mailbox_limit:
+        core.mailbox_dropped += 1
+        return 1
+    mail_begin(&mail, EVENT_MESSAGE)
+    mail.number[0] = one.handle
+    mail.number[1] = message.account.id
+    mail.number[2] = message.header_size
+    mail.number[3] = message.source.id if message.source != NULL else 0
+    mail.size[0] = message.subject_size
+    mail.size[1] = message.reply_size
+    mail.size[2] = message.total_size
+    mail_add(core, &mail, message.subject, message.reply, message.body, NULL)
+    one.delivered += 1
+    return 1
+
+
+cdef inline void count(Core* core, Subscription* one, Message* message) noexcept nogil:
+    one.link.out_messages += 1
+    one.link.out_bytes += message.total_size
+    one.delivered += 1
+    if one.max and one.delivered >= one.max:
+        subscription_end(core, one)
+
+
+cdef uint8_t deliver_special(Core* core, Subscription* one, Message* message) noexcept nogil:
+    """A receiver with something to look at: closing, own echo, no headers, replies to remember, backlog."""
+    cdef Link* link = one.link
+    cdef uint8_t special = link.special
+    if special & SPECIAL_CLOSING or one.closed:
+        return 0
+    if special & SPECIAL_NO_ECHO and link == message.source:
+        return 0
+    if special & SPECIAL_BACKLOG and message.source != NULL and message.source.kind == KIND_CLIENT:
+        if core.configuration.fast_producer_stall:
+            core.stall_source = 1
+            core.stall_receiver = link
+        elif link.pending * 4 > <uint64_t>core.configuration.max_pending * 3:
+            return 0
+    if special & SPECIAL_NO_HEADERS and message.header_size:
+        if not write_stripped(core, link, one, message):
+            return 0
+    elif not write_message(core, link, one, message):
+        return 0
+    if special & SPECIAL_RESPONSES and message.reply_size:
+        reply_remember(core, link, message.reply, message.reply_size)
+    count(core, one, message)
+    return 1
+
+
+cdef inline uint8_t deliver(Core* core, Subscription* one, Message* message) noexcept nogil:
+    cdef Link* link = one.link
+    if link == NULL:
+        return mail_message(core, one, message)
+    if link.special:
+        return deliver_special(core, one, message)
+    if not write_message(core, link, one, message):
+        return 0
+    count(core, one, message)
+    return 1
+
+
+# --- remote nodes -----------------------------------------------------------------------------------------------------
+
+
+cdef void write_route(Core* core, Link* link, Message* message) noexcept nogil:
+    """One RMSG or HMSG line, with the queue groups picked for this node (routes section 12.1)."""
+    cdef uint8_t with_headers = message.header_size > 0 and link.route.headers
+    cdef uint32_t skipped = 0 if with_headers else message.header_size
+    cdef uint32_t body_size = message.total_size - skipped + 2
+    cdef uint64_t bound = 80 + message.account.name_size + message.subject_size + message.reply_size + body_size
+    cdef uint32_t i
+    cdef Group* group
+    cdef char* start
+    cdef char* to
+    for i in range(link.route.picked_count):
+        bound += link.route.picked[i].name_size + 1
+    start = reserve(core, link, bound)
+    if start == NULL:
+        link.route.picked_count = 0
+        return
+    to = start
+    memcpy(to, b"HMSG " if with_headers else b"RMSG ", 5)
+    to += 5
+    if link.route.dedicated == NULL:
+        copy_over(to, message.account.name, message.account.name_size)
+        to += message.account.name_size
+        to[0] = 32
+        to += 1
+    memcpy(to, message.subject, message.subject_size)
+    to += message.subject_size
+    to[0] = 32
+    to += 1
+    if link.route.picked_count:
+        to[0] = 43 if message.reply_size else 124
+        to[1] = 32
+        to += 2
+    if message.reply_size:
+        memcpy(to, message.reply, message.reply_size)
+        to += message.reply_size
+        to[0] = 32
+        to += 1
+    for i in range(link.route.picked_count):
+        group = link.route.picked[i]
+        memcpy(to, group_name(group), group.name_size)
+        to += group.name_size
+        to[0] = 32
+        to += 1
+    if with_headers:
+        to += write_number(to, message.header_size)
+        to[0] = 32
+        to += 1
+    to += write_number(to, message.total_size - skipped)
+    to[0] = 13
+    to[1] = 10
+    to += 2
+    memcpy(to, message.body + skipped, body_size)
+    commit(core, link, <uint32_t>(to - start) + body_size)
+    link.out_messages += 1
+    link.out_bytes += message.total_size - skipped
+    link.route.picked_count = 0
+    if link.special & SPECIAL_BACKLOG and message.source != NULL and message.source.kind == KIND_CLIENT:
+        core.stall_source = 1
+        core.stall_receiver = link
+
+
+cdef uint8_t pick_remote(Core* core, Subscription* member, Group* group, Message* message) noexcept nogil:
+    """The group's message goes to the member's node: note the name for that node's line."""
+    cdef Link* link = member.link
+    cdef Group** grown
+    if link.special & SPECIAL_CLOSING or link == message.source:
+        return 0
+    if link.route.picked_count == link.route.picked_capacity:
+        grown = <Group**>realloc(link.route.picked, (link.route.picked_capacity + 8) * sizeof(Group*))
+        if grown == NULL:
+            return 0
+        link.route.picked = grown
+        link.route.picked_capacity += 8
+    link.route.picked[link.route.picked_count] = group
+    link.route.picked_count += 1
+    if link.mark != core.message_sequence:
+        link.mark = core.message_sequence
+        buffer_pointer(&core.scratch_remote, link)
+    return 1
+
+
+cdef void send_routes(Core* core, Message* message, Entry* entry, uint8_t plain) noexcept nogil:
+    """One copy to each node: those with plain interest, and those that were picked for a group."""
+    cdef uint32_t i
+    cdef Link* link
+    cdef Link** picked
+    if plain:
+        for i in range(entry.remote_count):
+            link = entry.remote[i].link
+            if link.special & SPECIAL_CLOSING or link == message.source:
+                continue
+            write_route(core, link, message)
+            message.delivered += 1
+    picked = <Link**>core.scratch_remote.data
+    for i in range(<uint32_t>(core.scratch_remote.size // sizeof(void*))):
+        if picked[i].route.picked_count:
+            write_route(core, picked[i], message)
+            message.delivered += 1
+
+
+# --- queue groups -----------------------------------------------------------------------------------------------------
+
+
+cdef uint32_t weighted_pick(Core* core, Subscription** members, uint32_t members_count, uint64_t weight) noexcept nogil:
+    cdef uint64_t at
+    cdef uint32_t i
+    if weight == members_count:
+        return pick(core, members_count)
+    at = pick(core, weight)
+    for i in range(members_count):
+        if at < members[i].weight:
+            return i
+        at -= members[i].weight
+    return 0
+
+
+cdef void deliver_group(Core* core, MatchGroup* group, Message* message) noexcept nogil:
+    """One member of the whole cluster; one that cannot take it hands on to the next."""
+    cdef uint32_t i
+    cdef uint32_t at
+    cdef Subscription* member
+    if group.count == 0:
+        return
+    at = weighted_pick(core, group.members, group.count, group.weight)
+    for i in range(group.count):
+        member = group.members[at]
+        if member.remote:
+            if pick_remote(core, member, group.name_of, message):
+                return
+        elif deliver(core, member, message):
+            message.delivered += 1
+            return
+        at += 1
+        if at == group.count:
+            at = 0
+
+
+cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept nogil:
+    """Is the group among the names, which blanks separate?"""
+    cdef char* name = group_name(group.name_of)
+    cdef uint32_t name_size = group.name_of.name_size
+    cdef uint32_t start = 0, end
+    while start < size:
+        end = start
+        while end < size and names[end] != 32 and names[end] != 9:
+            end += 1
+        if end - start == name_size and memcmp(names + start, name, name_size) == 0:
+            return 1
+        start = end + 1
+    return 0
+
+
+cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message) noexcept nogil:
+    """A local member; if none can take it, once more to another node that has one (routes section 12.4)."""
+    cdef uint32_t i, at
+    if group.local_count:
+        at = pick(core, group.local_count)
+        for i in range(group.local_count):
+            if deliver(core, group.members[at], message):
+                message.delivered += 1
+                return
+            at += 1
+            if at == group.local_count:
+                at = 0
+    if group.count > group.local_count:
+        at = pick(core, group.count - group.local_count)
+        for i in range(group.count - group.local_count):
+            if pick_remote(core, group.members[group.local_count + at], group.name_of, message):
+                return
+            at += 1
+            if at == group.count - group.local_count:
+                at = 0
+
+
+# --- the whole message ------------------------------------------------------------------------------------------------
+
+
+cdef void compose(Core* core, Message* message) noexcept nogil:
+    """Put "MSG subject" and the rest of the line together for a message whose own line will not do."""
+    cdef uint32_t bound = 64 + message.subject_size + message.reply_size
+    cdef char* start
+    cdef char* to
+    core.line.size = 0
+    start = buffer_room(&core.line, bound)
+    if start == NULL:
+        return
+    to = start
+    memcpy(to, b"HMSG " if message.header_size else b"MSG ", 5 if message.header_size else 4)
+    to += 5 if message.header_size else 4
+    memcpy(to, message.subject, message.subject_size)
+    to += message.subject_size
+    message.head = start
+    message.head_size = <uint32_t>(to - start)
+    message.tail = to
+    to[0] = 32
+    to += 1
+    if message.reply_size:
+        memcpy(to, message.reply, message.reply_size)
+        to += message.reply_size
+        to[0] = 32
+        to += 1
+    if message.header_size:
+        to += write_number(to, message.header_size)
+        to[0] = 32
+        to += 1
+    to += write_number(to, message.total_size)
+    memcpy(to, b"\r\n", 2)
+    message.tail_size = <uint32_t>(to + 2 - message.tail)
+    message.joined = 0
+
+
+cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexcept nogil:
+    cdef uint32_t i
+    for i in range(entry.plain_count):
+        message.delivered += deliver(core, entry.plain[i], message)
+        if core.unflushed >= FLUSH_BYTES:
+            core.turn_delivered += core.unflushed
+            output_flush_all(core)
+
+
+cdef inline void count_account(Core* core, Message* message) noexcept nogil:
+    message.account.in_messages += 1
+    message.account.in_bytes += message.total_size
+    message.account.out_messages += message.delivered
+    message.account.out_bytes += <uint64_t>message.delivered * message.total_size
+
+
+cdef void no_responders(Core* core, Message* message) noexcept nogil:
+    """The 503 to a requester that is listening on its reply subject itself (client-protocol section 12)."""
+    cdef Link* link = message.source
+    cdef Subscription* one = link.subscriptions
+    cdef uint32_t size = 32 + message.subject_size
+    cdef uint32_t bound
+    cdef uint32_t slot
+    cdef uint32_t i
+    cdef Entry* entry
+    cdef char* start
+    cdef char* to
+    if link.subscription_count > 32:
+        entry = match_lookup(core, link.account, message.reply, message.reply_size, &slot)
+        one = NULL
+        if entry != NULL:
+            for i in range(entry.plain_count):
+                if entry.plain[i].link == link:
+                    one = entry.plain[i]
+                    break
+    else:
+        while one != NULL:
+            if one.group == NULL and one.terminal != NULL and matches(
+                    terminal_subject(one.terminal), one.terminal.subject_size, message.reply, message.reply_size):
+                break
+            one = one.next
+    if one == NULL:
+        return
+    bound = 64 + message.reply_size + one.sid_size + size + 4
+    start = reserve(core, link, bound)
+    if start == NULL:
+        return
+    to = start
+    memcpy(to, b"HMSG ", 5)
+    to += 5
+    memcpy(to, message.reply, message.reply_size)
+    to += message.reply_size
+    memcpy(to, sid_text(one), one.sid_size)
+    to += one.sid_size
+    to[0] = 32
+    to += 1
+    i = write_number(to, size)
+    memcpy(to + i, b" ", 1)
+    memcpy(to + i + 1, to, i)
+    to += 2 * i + 1
+    memcpy(to, b"\r\nNATS/1.0 503\r\nNats-Subject: ", 30)
+    to += 30
+    memcpy(to, message.subject, message.subject_size)
+    to += message.subject_size
+    memcpy(to, b"\r\n\r\n\r\n", 6)
+    to += 6
+    commit(core, link, <uint32_t>(to - start))
+    link.out_messages += 1
+    link.out_bytes += size
+    one.delivered += 1
+    if one.max and one.delivered >= one.max:
+        subscription_end(core, one)
+
+
+cdef void refuse(Core* core, Link* link, int action, const char* words, uint32_t words_size, char* subject,
+                 uint32_t size) noexcept nogil:
+    """``Permissions Violation for Publish <words> "<subject>"``."""
+    core.line_other.size = 0
+    buffer_add(&core.line_other, b"Permissions Violation for Publish ", 34)
+    buffer_add(&core.line_other, words, words_size)
+    buffer_add(&core.line_other, b" \"", 2)
+    buffer_add(&core.line_other, subject, size)
+    buffer_add(&core.line_other, b"\"", 1)
+    output_error(core, link, core.line_other.data, <uint32_t>core.line_other.size)
+    mail_denied(core, link, action, subject, size, NULL, 0)
+
+
+cdef inline uint8_t reserved_reply(Message* message) noexcept nogil:
+    """Replies that only servers may use (client-protocol section 7)."""
+    cdef char* reply = message.reply
+    cdef uint32_t size = message.reply_size
+    if reply[0] == 95:
+        return (size > 4 and memcmp(reply, b"_R_.", 4) == 0) or (size >= 5 and memcmp(reply, b"_GR_.", 5) == 0)
+    if reply[0] == 36:
+        return (size >= 8 and memcmp(reply, b"$JS.ACK.", 8) == 0) or (size >= 4 and memcmp(reply, b"$GR.", 4) == 0)
+    return 0
+
+
+cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Verdicts, +OK, fan-out; 0 if the publisher had no right."""
+    cdef Link* link = message.source
+    cdef uint32_t i
+    link.in_messages += 1
+    link.in_bytes += message.total_size
+    if entry.reserved or (link.permission != NULL and not match_may_publish(entry, link.permission)
+                          and not (link.permission.response_max and reply_allowed(
+                              core, link, message.subject, message.subject_size))):
+        refuse(core, link, ACTION_PUBLISH, b"to", 2, message.subject, message.subject_size)
+        return 0
+    if message.reply_size and reserved_reply(message):
+        refuse(core, link, ACTION_REPLY, b"with Reply of", 13, message.reply, message.reply_size)
+        return 0
+    if link.pedantic and not subject_literal(message.subject, message.subject_size):
+        output_error(core, link, b"Invalid Publish Subject", 23)
+    if link.verbose:
+        output_add(core, link, b"+OK\r\n", 5)
+    message.delivered = 0
+    message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
+    deliver_plain(core, message, entry)
+    message.share = 0
+    if entry.group_count or entry.remote_count:
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        for i in range(entry.group_count):
+            deliver_group(core, &entry.groups[i], message)
+        send_routes(core, message, entry, 1)
+    count_account(core, message)
+    if message.delivered == 0 and message.reply_size and link.no_responders and not link.special & SPECIAL_CLOSING:
+        no_responders(core, message)
+    return 1
+
+
+cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Local receivers only, and the groups the line names; nothing goes on, but for a group without a member here."""
+    cdef uint32_t i
+    message.source.in_messages += 1
+    message.source.in_bytes += message.total_size
+    message.delivered = 0
+    message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
+    deliver_plain(core, message, entry)
+    message.share = 0
+    if message.queues_size:
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        for i in range(entry.group_count):
+            if group_named(&entry.groups[i], message.queues, message.queues_size):
+                deliver_group_from_route(core, &entry.groups[i], message)
+        send_routes(core, message, entry, 0)
+    count_account(core, message)
+
+
+cdef void publish_own(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """From the control plane: no verdicts."""
+    cdef uint32_t i
+    message.delivered = 0
+    deliver_plain(core, message, entry)
+    core.message_sequence += 1
+    core.scratch_remote.size = 0
+    for i in range(entry.group_count):
+        deliver_group(core, &entry.groups[i], message)
+    send_routes(core, message, entry, 1)
+    count_account(core, message)

@@ -1,0 +1,19 @@
+# cython: language_level=3
+from libc.stdint cimport uint8_t, uint32_t
+
+from gossamer.mesh.engine.types cimport Account, Buffer, Core, Group, Subscription, Terminal
+
+cdef Account* account_make(const char* name, uint32_t size) noexcept nogil
+cdef void account_free(Account* account) noexcept nogil
+cdef uint8_t interest_add(Account* account, Subscription* subscription, const char* subject, uint32_t size,
+                          const char* queue, uint32_t queue_size) noexcept nogil
+cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
+cdef void interest_match(Account* account, const char* subject, uint32_t* starts, uint32_t count,
+                         Buffer* terminals) noexcept nogil
+cdef Terminal* terminal_find(Account* account, const char* subject, uint32_t size) noexcept nogil
+
+cdef inline char* terminal_subject(Terminal* terminal) noexcept nogil:
+    return <char*>(terminal + 1)
+
+cdef inline char* group_name(Group* group) noexcept nogil:
+    return <char*>(group + 1)

@@ -1,0 +1,311 @@
+# cython: language_level=3
+"""Who gets a subject, remembered: the match cache.
+
+An ``Entry`` is the whole answer for one literal subject in one account: local receivers, remote nodes, queue groups
+with their weights, whether publishing is reserved, and the last verdicts of permission sets. What a subscriber's deny
+list filters is left out when the entry is made, so a delivery checks nothing.
+
+The cache is four-way set-associative. A change of interest on a literal subject marks one entry; one with a wildcard
+bumps a generation: the account's, or, when the first token is literal, that token's, so that every client's own
+``_INBOX.x.*`` does not empty the cache. A subject is only cached when it is met twice (``doorkeeper``): inboxes used
+once do not push out what is used for ever.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from gossamer.mesh.engine.interest cimport group_name, interest_match
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, next_random
+from gossamer.mesh.engine.permission cimport delivery_denied, may_publish
+from gossamer.mesh.engine.subject cimport subject_wildcard, tokenize
+from gossamer.mesh.engine.text cimport hash_bytes
+from gossamer.mesh.engine.types cimport (
+    CACHE_SETS,
+    CACHE_WAYS,
+    DOORKEEPER,
+    GENERATIONS,
+    MAX_TOKENS,
+    VERDICTS,
+    Account,
+    CacheSet,
+    Core,
+    Entry,
+    Group,
+    MatchGroup,
+    Permission,
+    Subscription,
+    Terminal,
+)
+
+
+cdef inline uint64_t subject_hash(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
+    return hash_bytes(subject, size, core.hash_seed + <uint64_t>account.id * <uint64_t>0xD6E8FEB86659FD93)
+
+
+cdef inline uint32_t first_token_slot(const char* subject, uint32_t size) noexcept nogil:
+    cdef const char* dot = <const char*>memchr(subject, 46, size)
+    if dot != NULL:
+        size = <uint32_t>(dot - subject)
+    return <uint32_t>(hash_bytes(subject, size, 0) & (GENERATIONS - 1))
+
+
+cdef inline uint8_t starts_with(const char* text, uint32_t size, const char* prefix, uint32_t prefix_size) noexcept nogil:
+    return size >= prefix_size and memcmp(text, prefix, prefix_size) == 0
+
+
+cdef inline uint8_t filtered(Subscription* one, const char* subject, uint32_t size) noexcept nogil:
+    """Does the receiver's own deny list keep this subject from it?"""
+    cdef Permission* permission
+    if one.link == NULL or one.link.permission == NULL:
+        return 0
+    permission = one.link.permission
+    if permission.subscribe_deny.count == 0:
+        return 0
+    if one.group != NULL:
+        return delivery_denied(permission, subject, size, group_name(one.group), one.group.name_size)
+    return delivery_denied(permission, subject, size, NULL, 0)
+
+
+cdef void gather_group(Core* core, Group* group, const char* subject, uint32_t size) noexcept nogil:
+    """Add the group's members; a group of the same name on another matching subject is the same group."""
+    cdef MatchGroup* found = NULL
+    cdef MatchGroup* groups = <MatchGroup*>core.scratch_groups.data
+    cdef MatchGroup fresh
+    cdef uint32_t count = <uint32_t>(core.scratch_groups.size // sizeof(MatchGroup))
+    cdef uint32_t i
+    cdef uint32_t at
+    for i in range(count):
+        if groups[i].name_of.name_size == group.name_size \
+                and memcmp(group_name(groups[i].name_of), group_name(group), group.name_size) == 0:
+            found = &groups[i]
+            at = i
+            break
+    if found == NULL:
+        memset(&fresh, 0, sizeof(MatchGroup))
+        fresh.name_of = group
+        at = count
+        buffer_add(&core.scratch_groups, &fresh, sizeof(MatchGroup))
+    # Members of one group need not follow each other here: they are sorted out when the entry is laid out.
+    for i in range(group.count):
+        if filtered(group.members[i], subject, size):
+            continue
+        buffer_pointer(&core.scratch_members, group.members[i])
+        buffer_pointer(&core.scratch_members, <void*><size_t>at)
+
+
+cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint32_t size, uint64_t hash) noexcept nogil:
+    cdef uint32_t starts[MAX_TOKENS]
+    cdef uint32_t tokens = tokenize(subject, size, starts)
+    cdef Terminal** terminals
+    cdef uint32_t terminal_count, i, j, k, members
+    cdef uint8_t known
+    cdef Group* group
+    cdef Subscription* one
+    cdef Subscription** remote
+    cdef Subscription** to
+    cdef void** pairs
+    cdef MatchGroup* scratch
+    cdef Entry* entry
+    cdef size_t bytes_needed
+    cdef uint8_t stage
+    core.scratch_terminals.size = 0
+    core.scratch_plain.size = 0
+    core.scratch_remote.size = 0
+    core.scratch_groups.size = 0
+    core.scratch_members.size = 0
+    if tokens:
+        interest_match(account, subject, starts, tokens, &core.scratch_terminals)
+    terminals = <Terminal**>core.scratch_terminals.data
+    terminal_count = <uint32_t>(core.scratch_terminals.size // sizeof(void*))
+    for i in range(terminal_count):
+        for j in range(terminals[i].plain_count):
+            one = terminals[i].plain[j]
+            if not one.remote:
+                if not filtered(one, subject, size):
+                    buffer_pointer(&core.scratch_plain, one)
+                continue
+            known = 0
+            remote = <Subscription**>core.scratch_remote.data
+            for k in range(<uint32_t>(core.scratch_remote.size // sizeof(void*))):
+                if remote[k].link == one.link:      # one copy to each node, however often it asked
+                    known = 1
+                    break
+            if not known:
+                buffer_pointer(&core.scratch_remote, one)
+        group = terminals[i].groups
+        while group != NULL:
+            gather_group(core, group, subject, size)
+            group = group.next
+    members = <uint32_t>(core.scratch_members.size // (2 * sizeof(void*)))
+    bytes_needed = sizeof(Entry) + core.scratch_plain.size + core.scratch_remote.size + core.scratch_groups.size
+    bytes_needed += members * sizeof(void*) + size + 64
+    entry = <Entry*>malloc(bytes_needed)
+    if entry == NULL:
+        return NULL
+    memset(entry, 0, sizeof(Entry))
+    entry.account = account
+    entry.hash = hash
+    entry.slot = first_token_slot(subject, size)
+    entry.generation = account.generation
+    entry.slot_generation = account.generations[entry.slot]
+    entry.unmatched = tokens == 0
+    entry.reserved = starts_with(subject, size, b"_GR_.", 5) or starts_with(subject, size, b"$GR.", 4) \
+        or (not account.system and starts_with(subject, size, b"$NRG.", 5))
+    entry.plain = <Subscription**>(entry + 1)
+    entry.plain_count = <uint32_t>(core.scratch_plain.size // sizeof(void*))
+    if entry.plain_count:
+        memcpy(entry.plain, core.scratch_plain.data, core.scratch_plain.size)
+    entry.remote = entry.plain + entry.plain_count
+    entry.remote_count = <uint32_t>(core.scratch_remote.size // sizeof(void*))
+    if entry.remote_count:
+        memcpy(entry.remote, core.scratch_remote.data, core.scratch_remote.size)
+    entry.groups = <MatchGroup*>(entry.remote + entry.remote_count)
+    entry.group_count = <uint32_t>(core.scratch_groups.size // sizeof(MatchGroup))
+    to = <Subscription**>(entry.groups + entry.group_count)
+    pairs = <void**>core.scratch_members.data
+    scratch = <MatchGroup*>core.scratch_groups.data
+    k = 0
+    for i in range(entry.group_count):
+        entry.groups[i] = scratch[i]
+        entry.groups[i].members = to
+        for stage in range(3):                      # local, routed, and only if there is nobody else: a leaf's
+            if stage == 2 and entry.groups[i].count:
+                break
+            for j in range(members):
+                one = <Subscription*>pairs[2 * j]
+                if <uint32_t><size_t>pairs[2 * j + 1] != i or (0 if not one.remote else 1 + one.leaf) != stage:
+                    continue
+                to[0] = one
+                to += 1
+                entry.groups[i].count += 1
+                entry.groups[i].weight += one.weight
+                if stage == 0:
+                    entry.groups[i].local_count += 1
+    to = <Subscription**>(entry.groups + entry.group_count) + members
+    entry.subject = <char*>to
+    memcpy(entry.subject, subject, size)
+    entry.subject_size = size
+    return entry
+
+
+cdef inline void entry_bury(Core* core, Entry* entry) noexcept nogil:
+    entry.invalid = 1
+    entry.grave_next = core.grave_entries
+    core.grave_entries = entry
+
+
+cdef void match_free_graves(Core* core) noexcept nogil:
+    cdef Entry* entry = core.grave_entries
+    cdef Entry* following
+    core.grave_entries = NULL
+    while entry != NULL:
+        following = entry.grave_next
+        free(entry)
+        entry = following
+
+
+cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint32_t size,
+                         uint32_t* slot) noexcept nogil:
+    """The entry for a literal subject, from the cache or made now; NULL when memory is out. It stays readable until
+    the tick ends. ``slot`` is where it lies in the cache, NO_SLOT if it was not kept."""
+    cdef uint64_t hash = subject_hash(core, account, subject, size)
+    cdef uint32_t index = <uint32_t>(hash & (CACHE_SETS - 1))
+    cdef CacheSet* line = &core.cache[index]
+    cdef uint32_t tag = <uint32_t>(hash >> 32)
+    cdef uint32_t way, victim
+    cdef uint16_t* door
+    cdef Entry* entry
+    for way in range(CACHE_WAYS):
+        if line.tag[way] != tag:
+            continue
+        entry = line.entry[way]
+        if entry == NULL or entry.hash != hash or entry.account != account or entry.subject_size != size \
+                or memcmp(entry.subject, subject, size) != 0:
+            continue
+        slot[0] = index * CACHE_WAYS + way
+        if entry_valid(entry):
+            core.cache_hits += 1
+            return entry
+        core.cache_misses += 1
+        entry_bury(core, entry)
+        entry = entry_build(core, account, subject, size, hash)
+        line.entry[way] = entry
+        if entry == NULL:
+            core.cache_entries -= 1
+        return entry
+    core.cache_misses += 1
+    entry = entry_build(core, account, subject, size, hash)
+    if entry == NULL:
+        return NULL
+    door = &core.doorkeeper[(hash >> 16) & (DOORKEEPER - 1)]
+    if door[0] != <uint16_t>((hash >> 48) | 1):
+        door[0] = <uint16_t>((hash >> 48) | 1)
+        slot[0] = NO_SLOT
+        entry_bury(core, entry)
+        entry.invalid = 0
+        return entry
+    victim = CACHE_WAYS
+    for way in range(CACHE_WAYS):
+        if line.entry[way] == NULL:
+            victim = way
+            core.cache_entries += 1
+            break
+    if victim == CACHE_WAYS:
+        victim = <uint32_t>(next_random(core) >> 62)
+        for way in range(CACHE_WAYS):
+            if not entry_valid(line.entry[way]):
+                victim = way
+                break
+        entry_bury(core, line.entry[victim])
+    line.entry[victim] = entry
+    line.tag[victim] = tag
+    slot[0] = index * CACHE_WAYS + victim
+    return entry
+
+
+cdef void match_invalidate(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
+    """Interest on this subject or pattern changed."""
+    cdef uint64_t hash
+    cdef CacheSet* line
+    cdef uint32_t way
+    cdef Entry* entry
+    if subject_wildcard(subject, size):
+        if (subject[0] == 42 or subject[0] == 62) and (size == 1 or subject[1] == 46):
+            account.generation += 1
+        else:
+            account.generations[first_token_slot(subject, size)] += 1
+        return
+    hash = subject_hash(core, account, subject, size)
+    line = &core.cache[hash & (CACHE_SETS - 1)]
+    for way in range(CACHE_WAYS):
+        entry = line.entry[way]
+        if entry != NULL and entry.hash == hash and entry.account == account and entry.subject_size == size \
+                and memcmp(entry.subject, subject, size) == 0:
+            entry.invalid = 1
+
+
+cdef void match_invalidate_all(Account* account) noexcept nogil:
+    account.generation += 1
+
+
+cdef uint8_t match_may_publish(Entry* entry, Permission* permission) noexcept nogil:
+    """The permission set's verdict on the entry's subject, remembered for a few sets."""
+    cdef uint32_t i
+    for i in range(VERDICTS):
+        if entry.verdict_permission[i] == permission.id:
+            return entry.verdict[i]
+    i = entry.verdict_next
+    entry.verdict_next = <uint8_t>((i + 1) % VERDICTS)
+    entry.verdict[i] = may_publish(permission, entry.subject, entry.subject_size)
+    entry.verdict_permission[i] = permission.id
+    return entry.verdict[i]
+
+
+cdef void match_destroy(Core* core) noexcept nogil:
+    cdef uint32_t i, way
+    for i in range(CACHE_SETS):
+        for way in range(CACHE_WAYS):
+            free(core.cache[i].entry[way])
+            core.cache[i].entry[way] = NULL
+    match_free_graves(core)

@@ -1,0 +1,24 @@
+# cython: language_level=3
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from gossamer.mesh.engine.types cimport Account, Core, Link, Subscription
+
+cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
+                              char* sid, uint32_t sid_size) noexcept nogil
+cdef void client_unsubscribe(Core* core, Link* link, char* sid, uint32_t sid_size, int64_t max) noexcept nogil
+cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t size, char* queue, uint32_t queue_size,
+                        uint64_t handle) noexcept nogil
+cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil
+cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                           uint32_t queue_size, uint32_t weight, uint8_t leaf) noexcept nogil
+cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                             uint32_t queue_size, uint8_t leaf) noexcept nogil
+cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
+cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil
+cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil
+cdef void subscription_free(Subscription* subscription) noexcept nogil
+
+
+cdef inline char* sid_text(Subscription* subscription) noexcept nogil:
+    """" sid", with the blank that stands before it in MSG."""
+    return <char*>(subscription + 1)

@@ -1,0 +1,345 @@
+# cython: language_level=3
+"""Subscriptions: made, found by sid, ended; of clients, of routes and of the control plane.
+
+Every change goes through ``enter`` and ``subscription_end``, which keep the trie, the match cache and what routes have
+been told in step.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from gossamer.mesh.engine.announce cimport announce_change
+from gossamer.mesh.engine.interest cimport group_name, interest_add, interest_remove, terminal_find, terminal_subject
+from gossamer.mesh.engine.mailbox cimport mail_denied
+from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer
+from gossamer.mesh.engine.output cimport output_error
+from gossamer.mesh.engine.permission cimport may_subscribe
+from gossamer.mesh.engine.subject cimport subject_valid, token_count
+from gossamer.mesh.engine.text cimport hash_bytes
+from gossamer.mesh.engine.types cimport (
+    ACTION_SUBSCRIBE,
+    RECEIVER_LINK,
+    RECEIVER_MAILBOX,
+    Account,
+    Core,
+    Group,
+    Link,
+    Subscription,
+    Terminal,
+)
+
+cdef enum:
+    FEW = 8                     # so many are found by walking the link's list
+
+
+cdef inline uint32_t sid_hash(const char* sid, uint32_t size) noexcept nogil:
+    return <uint32_t>hash_bytes(sid, size, 0)
+
+
+cdef Subscription* sid_find(Link* link, const char* sid, uint32_t size) noexcept nogil:
+    cdef Subscription* one
+    cdef uint32_t hash = sid_hash(sid, size)
+    if link.sid_table != NULL:
+        one = link.sid_table[hash & link.sid_mask]
+    else:
+        one = link.subscriptions
+    while one != NULL:
+        if one.sid_hash == hash and one.sid_size == size + 1 and memcmp(sid_text(one) + 1, sid, size) == 0:
+            return one
+        one = one.sid_next if link.sid_table != NULL else one.next
+    return NULL
+
+
+cdef void sid_table_grow(Link* link) noexcept nogil:
+    cdef uint32_t mask = 31 if link.sid_table == NULL else link.sid_mask * 2 + 1
+    cdef Subscription** table = <Subscription**>calloc(mask + 1, sizeof(Subscription*))
+    cdef Subscription* one = link.subscriptions
+    if table == NULL:
+        return
+    while one != NULL:
+        one.sid_next = table[one.sid_hash & mask]
+        table[one.sid_hash & mask] = one
+        one = one.next
+    free(link.sid_table)
+    link.sid_table = table
+    link.sid_mask = mask
+
+
+cdef void list_add(Link* link, Subscription* one) noexcept nogil:
+    one.next = link.subscriptions
+    if one.next != NULL:
+        one.next.previous = one
+    link.subscriptions = one
+    link.subscription_count += 1
+    if one.sid_size == 0:
+        return
+    if link.sid_table != NULL:
+        if link.subscription_count > link.sid_mask:
+            sid_table_grow(link)
+        else:
+            one.sid_next = link.sid_table[one.sid_hash & link.sid_mask]
+            link.sid_table[one.sid_hash & link.sid_mask] = one
+    elif link.subscription_count > FEW:
+        sid_table_grow(link)
+
+
+cdef void list_remove(Link* link, Subscription* one) noexcept nogil:
+    cdef Subscription** at
+    if one.previous != NULL:
+        one.previous.next = one.next
+    else:
+        link.subscriptions = one.next
+    if one.next != NULL:
+        one.next.previous = one.previous
+    link.subscription_count -= 1
+    if link.sid_table != NULL and one.sid_size:
+        at = &link.sid_table[one.sid_hash & link.sid_mask]
+        while at[0] != NULL:
+            if at[0] == one:
+                at[0] = one.sid_next
+                break
+            at = &at[0].sid_next
+        if link.subscription_count == 0:
+            free(link.sid_table)
+            link.sid_table = NULL
+
+
+cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subject, uint32_t size, char* queue,
+                   uint32_t queue_size) noexcept nogil:
+    """Into the trie; the cache learns of it, and routes when the count of local ones matters to them."""
+    if not interest_add(account, one, subject, size, queue, queue_size):
+        return 0
+    core.subscriptions += 1
+    match_invalidate(core, account, subject, size)
+    if not one.remote and account.routes_count:
+        if one.group != NULL or one.terminal.local_plain == 1:
+            announce_change(core, account, one.terminal, one.group)
+    return 1
+
+
+cdef void subscription_end(Core* core, Subscription* one) noexcept nogil:
+    """Take it out of everything; the struct stays readable until the tick ends."""
+    cdef Terminal* terminal = one.terminal
+    if one.closed:
+        return
+    one.closed = 1
+    if terminal != NULL:
+        match_invalidate(core, one.account, terminal_subject(terminal), terminal.subject_size)
+        interest_remove(core, one)
+        core.subscriptions -= 1
+        if not one.remote and one.account.routes_count and (one.group != NULL or terminal.local_plain == 0):
+            announce_change(core, one.account, terminal, one.group)
+    if one.link != NULL:
+        list_remove(one.link, one)
+    else:
+        core.own[one.handle] = NULL
+    buffer_pointer(&core.grave_subscriptions, one)
+
+
+cdef void subscription_free(Subscription* one) noexcept nogil:
+    free(one)
+
+
+cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil:
+    while link.subscriptions != NULL:
+        subscription_end(core, link.subscriptions)
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+cdef void deny(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
+               const char* ending, uint32_t ending_size) noexcept nogil:
+    """``Permissions Violation for Subscription to "<subject>"[ using queue "<queue>"]<ending>``."""
+    core.line.size = 0
+    buffer_add(&core.line, b"Permissions Violation for Subscription to \"", 43)
+    buffer_add(&core.line, subject, size)
+    buffer_add(&core.line, b"\"", 1)
+    if queue_size:
+        buffer_add(&core.line, b" using queue \"", 14)
+        buffer_add(&core.line, queue, queue_size)
+        buffer_add(&core.line, b"\"", 1)
+    buffer_add(&core.line, ending, ending_size)
+    output_error(core, link, core.line.data, <uint32_t>core.line.size)
+    mail_denied(core, link, ACTION_SUBSCRIBE, subject, size, queue, queue_size)
+
+
+cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
+                              char* sid, uint32_t sid_size) noexcept nogil:
+    """SUB: the checks in nats-server's order (client-protocol section 8); 1 if ``+OK`` is due."""
+    cdef Subscription* one
+    cdef int64_t limit
+    cdef char* text
+    if not subject_valid(subject, size):
+        output_error(core, link, b"Invalid Subject", 15)
+        return 0
+    if link.permission != NULL and not may_subscribe(link.permission, subject, size, queue, queue_size):
+        deny(core, link, subject, size, queue, queue_size, NULL, 0)
+        return 0
+    if queue_size == 5 and memcmp(queue, b"_sys_", 5) == 0:
+        deny(core, link, subject, size, queue, queue_size, NULL, 0)
+        return 0
+    limit = core.configuration.max_subscription_tokens
+    if limit > 0 and token_count(subject, size) > limit:
+        deny(core, link, subject, size, NULL, 0, b", too many tokens", 17)
+        return 0
+    limit = core.configuration.max_subscriptions
+    if limit <= 0:
+        limit = -1
+    if link.max_subscriptions >= 0 and (limit < 0 or link.max_subscriptions < limit):
+        limit = link.max_subscriptions
+    if limit >= 0 and link.subscription_count >= limit:
+        output_error(core, link, b"maximum subscriptions exceeded", 30)
+        return 0
+    if sid_find(link, sid, sid_size) != NULL:
+        return 1
+    one = <Subscription*>calloc(1, sizeof(Subscription) + sid_size + 1 + 64)
+    if one == NULL:
+        return 0
+    one.link = link
+    one.receiver = RECEIVER_LINK
+    one.weight = 1
+    one.sid_hash = sid_hash(sid, sid_size)
+    one.sid_size = <unsigned short>(sid_size + 1)
+    text = sid_text(one)
+    text[0] = 32
+    memcpy(text + 1, sid, sid_size)
+    if not enter(core, link.account, one, subject, size, queue, queue_size):
+        free(one)
+        return 0
+    list_add(link, one)
+    return 1
+
+
+cdef void client_unsubscribe(Core* core, Link* link, char* sid, uint32_t sid_size, int64_t max) noexcept nogil:
+    """UNSUB: ``max`` -1 when absent or not a number."""
+    cdef Subscription* one = sid_find(link, sid, sid_size)
+    if one == NULL:
+        return
+    if max > 0 and <uint64_t>max > one.delivered:
+        one.max = <uint64_t>max
+        return
+    subscription_end(core, one)
+
+
+cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
+    """The link's permissions changed: end what is no longer allowed, each with its -ERR (client-protocol section 13)."""
+    cdef Subscription* one = link.subscriptions
+    cdef Subscription* following
+    cdef char* queue
+    cdef uint32_t queue_size
+    match_invalidate_all(link.account)
+    while one != NULL:
+        following = one.next
+        queue = NULL
+        queue_size = 0
+        if one.group != NULL:
+            queue = group_name(one.group)
+            queue_size = one.group.name_size
+        if link.permission != NULL and one.terminal != NULL and not may_subscribe(
+                link.permission, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size):
+            core.line_other.size = 0
+            buffer_add(&core.line_other, b" (sid \"", 7)
+            buffer_add(&core.line_other, sid_text(one) + 1, one.sid_size - 1)
+            buffer_add(&core.line_other, b"\")", 2)
+            deny(core, link, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size,
+                 core.line_other.data, <uint32_t>core.line_other.size)
+            subscription_end(core, one)
+        one = following
+
+
+# --- the control plane's own ------------------------------------------------------------------------------------------
+
+
+cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t size, char* queue, uint32_t queue_size,
+                        uint64_t handle) noexcept nogil:
+    cdef Subscription* one
+    cdef Subscription** grown
+    cdef uint32_t capacity
+    if not subject_valid(subject, size):
+        return
+    if handle >= core.own_capacity:
+        capacity = core.own_capacity * 2 if core.own_capacity else 64
+        if capacity <= handle:
+            capacity = <uint32_t>handle + 64
+        grown = <Subscription**>realloc(core.own, capacity * sizeof(Subscription*))
+        if grown == NULL:
+            return
+        memset(grown + core.own_capacity, 0, (capacity - core.own_capacity) * sizeof(Subscription*))
+        core.own = grown
+        core.own_capacity = capacity
+    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    if one == NULL:
+        return
+    one.receiver = RECEIVER_MAILBOX
+    one.weight = 1
+    one.handle = handle
+    if enter(core, account, one, subject, size, queue, queue_size):
+        core.own[handle] = one
+    else:
+        free(one)
+
+
+cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
+    if handle < core.own_capacity and core.own[handle] != NULL:
+        subscription_end(core, core.own[handle])
+
+
+# --- learned by route -------------------------------------------------------------------------------------------------
+
+
+cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                               uint32_t queue_size, uint8_t leaf) noexcept nogil:
+    cdef Terminal* terminal = terminal_find(account, subject, size)
+    cdef Group* group
+    cdef uint32_t i
+    if terminal == NULL:
+        return NULL
+    if queue_size == 0:
+        for i in range(terminal.plain_count):
+            if terminal.plain[i].link == link and terminal.plain[i].leaf == leaf:
+                return terminal.plain[i]
+        return NULL
+    group = terminal.groups
+    while group != NULL:
+        if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
+            for i in range(group.count):
+                if group.members[i].link == link and group.members[i].leaf == leaf:
+                    return group.members[i]
+        group = group.next
+    return NULL
+
+
+cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                           uint32_t queue_size, uint32_t weight, uint8_t leaf) noexcept nogil:
+    """RS+ or LS+: repeated ones are one; the newest weight counts (routes section 11)."""
+    cdef Subscription* one
+    if not subject_valid(subject, size):
+        return
+    one = remote_find(link, account, subject, size, queue, queue_size, leaf)
+    if one != NULL:
+        if one.weight != weight:
+            one.weight = weight
+            match_invalidate(core, account, subject, size)
+        return
+    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    if one == NULL:
+        return
+    one.link = link
+    one.receiver = RECEIVER_LINK
+    one.remote = 1
+    one.leaf = leaf
+    one.weight = weight
+    if not enter(core, account, one, subject, size, queue, queue_size):
+        free(one)
+        return
+    list_add(link, one)
+
+
+cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                             uint32_t queue_size, uint8_t leaf) noexcept nogil:
+    cdef Subscription* one = remote_find(link, account, subject, size, queue, queue_size, leaf)
+    if one != NULL:
+        subscription_end(core, one)

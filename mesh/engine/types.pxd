@@ -1,0 +1,573 @@
+# cython: language_level=3
+"""The engine's state as C structs, and who owns what.
+
+Everything hangs off one ``Core``, which only the engine's thread touches while it holds ``state_lock`` (a tick). A
+``Link`` owns its stash, its output chunks and its subscriptions. A ``Subscription`` is owned by its link (or by the
+core, for the control plane's own) and referenced from the account's trie and from match entries. Nothing is freed
+inside a tick: freed things go to a graveyard that is emptied at the tick's end, so that a delivery that closes a link
+or ends a subscription half-way may go on reading.
+
+Text lengths are uint32. ``_ns`` times are on the engine's clock. Allocations that are copied in 32-byte steps have
+``SLACK`` bytes behind their end.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+
+cdef enum:
+    SLACK = 64
+    CHUNK_CLASSES = 5
+    READ_SIZE = 131072
+    STASH_INLINE = 65536        # a longer remainder is parsed where it lies
+    BIG_MESSAGE = 32768         # a longer incomplete message gets a buffer of exactly its size
+    FLUSH_BYTES = 4194304       # a fan-out is flushed in pieces of about this size
+    TURN_BYTES = 8388608        # delivered for one link in one turn before others have theirs
+    SHARE_RECEIVERS = 4         # from so many receivers on, a payload of SHARE_BYTES is not copied for each
+    SHARE_BYTES = 256
+    CACHE_SETS = 65536
+    CACHE_WAYS = 4
+    DOORKEEPER = 131072
+    GENERATIONS = 64
+    WHEEL_SLOTS = 2048
+    WHEEL_NS = 32000000
+    VERDICTS = 4
+    MAX_TOKENS = 2052           # a subject of max_control_line bytes cannot have more
+    DENIED_PER_SECOND = 100
+    SOFT_STALL_BYTES = 2097152  # a receiver that drains, but holds so much, slows its producers
+    SOFT_RELEASE_BYTES = 524288
+    SOFT_STALL_NS = 20000000
+    HARD_STALL_NS = 10000000
+    FREE_CHUNK_BYTES = 16777216 # kept per class for the next tick
+
+cdef enum:
+    KIND_CLIENT = 0
+    KIND_ROUTE = 1
+    KIND_GATEWAY = 2
+    KIND_SYSTEM = 3
+    KIND_LEAF = 4
+
+cdef enum:  # what a subscription's messages are given to
+    RECEIVER_LINK = 0
+    RECEIVER_MAILBOX = 1
+    RECEIVER_IMPORT = 2         # room for account imports (issue 3)
+    RECEIVER_SINK = 3           # room for stream sinks
+
+cdef enum:  # where a link stands
+    STATE_NEW = 0               # nothing judged yet
+    STATE_PARKED = 1            # the control plane has it
+    STATE_OPEN = 2
+    STATE_AWAIT_INFO = 3        # server peer: CONNECT done or not needed, its INFO is awaited
+    STATE_CLOSING = 4           # logically closed: what is queued goes out, nothing is parsed
+    STATE_LINGER = 5            # our side is shut down; the peer's bytes are read and thrown away
+    STATE_DEAD = 6
+
+cdef enum:  # flags that take a delivery off the short path
+    SPECIAL_CLOSING = 1
+    SPECIAL_NO_ECHO = 2
+    SPECIAL_NO_HEADERS = 4
+    SPECIAL_RESPONSES = 8
+    SPECIAL_BACKLOG = 16
+    SPECIAL_TRACE = 32
+
+cdef enum:
+    ACTION_PUBLISH = 0
+    ACTION_REPLY = 1
+    ACTION_SUBSCRIBE = 2
+
+cdef enum:
+    CLIENT_CLOSED = 1
+    AUTHENTICATION_TIMEOUT = 2
+    AUTHENTICATION_VIOLATION = 3
+    SLOW_CONSUMER_PENDING_BYTES = 5
+    SLOW_CONSUMER_WRITE_DEADLINE = 6
+    WRITE_ERROR = 7
+    READ_ERROR = 8
+    PARSE_ERROR = 9
+    STALE_CONNECTION = 10
+    PROTOCOL_VIOLATION = 11
+    MAX_CONNECTIONS_EXCEEDED = 14
+    MAX_PAYLOAD_EXCEEDED = 16
+    MAX_CONTROL_LINE_EXCEEDED = 17
+    MAX_SUBSCRIPTIONS_EXCEEDED = 18
+    SERVER_SHUTDOWN = 21
+
+cdef enum:  # records in the mailbox, decoded in core.pyx
+    EVENT_OPENED = 1
+    EVENT_HELLO = 2
+    EVENT_PEER_INFO = 3
+    EVENT_PEER_ERROR = 4
+    EVENT_PONG = 5
+    EVENT_CLOSED = 6
+    EVENT_DENIED = 7
+    EVENT_MESSAGE = 8
+    EVENT_OUTPUT = 9
+    EVENT_TRACE = 10
+    EVENT_ACCOUNT_SEEN = 11
+
+cdef struct Core
+cdef struct Link
+cdef struct Account
+cdef struct Subscription
+cdef struct Terminal
+cdef struct Group
+cdef struct Entry
+
+cdef struct Buffer:             # a growable run of bytes
+    char* data
+    size_t size
+    size_t capacity
+
+cdef struct Chunk:              # output bytes a link owns; the data follows the struct
+    Chunk* next
+    uint32_t start
+    uint32_t end
+    uint32_t capacity
+    uint32_t size_class         # CHUNK_CLASSES: not from a free list
+
+cdef struct Pattern:            # an entry of a permission list
+    char* subject
+    uint32_t subject_size
+    char* queue
+    uint32_t queue_size
+    uint8_t wildcard
+
+cdef struct PatternList:
+    Pattern* entries
+    uint32_t count
+    uint8_t present             # an absent list is not an empty one
+
+cdef struct Permission:
+    uint32_t id
+    uint32_t links              # that use it
+    uint8_t removed
+    PatternList publish_allow
+    PatternList publish_deny
+    PatternList subscribe_allow
+    PatternList subscribe_deny
+    int64_t response_max        # 0: no allow_responses
+    int64_t response_ttl_ns
+
+cdef struct Reply:              # a reply subject a link may publish to
+    Reply* next
+    uint64_t hash
+    int64_t expires_ns
+    int64_t left                # < 0: unlimited
+    uint32_t size
+
+cdef struct Replies:
+    Reply** buckets
+    uint32_t mask
+    uint32_t count
+    uint32_t added              # since the last prune
+    int64_t pruned_ns
+
+cdef struct Listener:
+    uint32_t id
+    int descriptor
+    uint8_t kind
+    uint8_t has_nonce
+    int64_t auth_timeout_ns
+    char* info                  # pieces: type byte, uint32 size, bytes
+    uint32_t info_size
+    int64_t paused_until_ns     # after accept failed for want of descriptors
+
+cdef struct RouteState:         # what only a joined server link has
+    int32_t node
+    int32_t pool_index
+    uint8_t joined
+    uint8_t pooled
+    uint8_t headers
+    uint8_t leaf_origin
+    uint8_t leaf_origin_unsubscribe
+    Account* dedicated
+    Account* last_account       # of the last RMSG, with its name's text in the account
+    Group** picked              # scratch: queue groups chosen for the message being sent
+    uint32_t picked_count
+    uint32_t picked_capacity
+
+cdef struct Link:
+    # Read on every delivery: kept together at the front.
+    uint8_t special             # SPECIAL_ flags
+    uint8_t kind
+    uint8_t state
+    uint8_t dirty
+    uint32_t last_slot          # match cache slot of the last published subject
+    Account* account
+    Chunk* out_head
+    Chunk* out_tail
+    uint64_t pending            # output bytes not yet written
+    uint64_t in_messages
+    uint64_t out_messages
+    uint64_t in_bytes
+    uint64_t out_bytes
+    Link* dirty_next
+    uint64_t mark               # sequence of the message that last chose this link
+    Permission* permission
+    # Input.
+    char* stash                 # received and not yet parsed
+    uint32_t stash_size
+    uint32_t stash_capacity
+    char* big                   # a long message being received
+    uint32_t big_size
+    uint32_t big_need
+    # Output.
+    uint8_t out_class           # class of the next chunk
+    uint8_t blocked             # the socket takes no more: wait for EPOLLOUT
+    uint8_t soft_stall_off      # it does not drain: producers are not slowed for it before the hard limit
+    uint8_t sharing             # holds slices into the read buffer
+    iovec* slices
+    uint32_t slices_count
+    uint32_t slices_capacity
+    Chunk* sliced_chunk         # slices cover the chunks up to here
+    uint32_t sliced_end
+    uint64_t backlog            # its part of core.backlog_total
+    int64_t blocked_since_ns
+    uint64_t written            # bytes written since blocked_since_ns
+    uint64_t written_total
+    uint64_t stall_mark         # written_total of the receiver when this link began to wait for it
+    # Life.
+    uint64_t id
+    int descriptor
+    uint8_t verbose
+    uint8_t pedantic
+    uint8_t echo
+    uint8_t headers
+    uint8_t no_responders
+    uint8_t connect_seen
+    uint8_t judged_connect      # the pending verdict is about a CONNECT
+    uint8_t first_pong
+    uint8_t readable
+    uint8_t ready               # in the ready queue
+    uint8_t end_of_file
+    uint8_t stalled
+    uint8_t reason
+    uint8_t flush_on_close
+    uint8_t memory
+    uint8_t solicited
+    uint8_t has_nonce
+    uint8_t close_event_sent
+    uint8_t counted             # in core.clients
+    uint8_t ping_pending        # RTT of an outstanding PING is measured
+    uint8_t more                # parsing stopped before the input did
+    uint8_t stash_ready         # the stash may hold whole operations
+    uint8_t held                # memory link: acts as if its socket took no more
+    uint16_t port
+    Listener* listener
+    Link* ready_next
+    Link* stall_next
+    int64_t stall_until_ns
+    Link* stalled_by
+    uint32_t stalls
+    int64_t max_payload         # effective, for this link
+    int64_t max_subscriptions   # -1: the server's
+    Subscription* subscriptions
+    uint32_t subscription_count
+    Subscription** sid_table    # NULL while there are few
+    uint32_t sid_mask
+    Replies* replies
+    RouteState* route
+    char* info_after_pong
+    uint32_t info_after_pong_size
+    char nonce[16]
+    # Timers.
+    Link* wheel_next
+    Link* wheel_previous
+    int32_t wheel_slot          # -1: in none
+    uint8_t pings_out
+    int64_t ping_at_ns
+    int64_t ping_sent_ns
+    int64_t auth_until_ns
+    int64_t expire_at_ns
+    int64_t linger_until_ns
+    int64_t rtt_ns
+    int64_t last_activity_ns    # any bytes
+    int64_t last_data_ns        # data or PING: what makes a ping unnecessary
+    int64_t rtt_measured_ns
+    char* expire_error
+    uint8_t expire_reason
+    char* error_sent
+    # Tables.
+    Link* id_next
+    Link* all_next
+    Link* all_previous
+    Link* grave_next
+
+cdef struct Subscription:
+    Link* link                  # NULL: the control plane's own
+    uint8_t receiver
+    uint8_t closed
+    uint8_t remote              # learned by route
+    uint8_t leaf                # LS+: stands for a leaf
+    uint16_t sid_size           # for links: of " sid", blank included
+    uint32_t weight
+    uint64_t delivered
+    uint64_t max
+    Account* account
+    Terminal* terminal
+    Group* group                # NULL: plain
+    uint32_t position           # in the terminal's or group's array
+    uint32_t sid_hash
+    uint64_t handle             # of the control plane's own
+    Subscription* previous
+    Subscription* next
+    Subscription* sid_next
+    void* target                # room: an import, a sink
+
+cdef struct TrieNode:
+    TrieNode* parent
+    TrieNode* star
+    TrieNode* tail
+    TrieNode* bucket_next
+    Terminal* terminal
+    uint32_t id
+    uint32_t hash
+    uint32_t children
+    uint32_t token_size         # the token follows the struct
+
+cdef struct Terminal:           # a subject with subscriptions; its text follows the struct
+    TrieNode* node
+    Terminal* previous
+    Terminal* next
+    Subscription** plain
+    uint32_t plain_count
+    uint32_t plain_capacity
+    uint32_t local_plain        # what is announced to routes
+    Group* groups
+    uint32_t subject_size
+
+cdef struct Group:              # a queue group on one subject; its name follows the struct
+    Group* next
+    Terminal* terminal
+    Subscription** members
+    uint32_t count
+    uint32_t capacity
+    uint32_t local_members
+    uint32_t name_size
+
+cdef struct Account:
+    uint32_t id
+    uint32_t name_size
+    char* name
+    uint32_t pool_hash          # FNV-1a of the name
+    uint8_t dedicated
+    uint8_t removed
+    uint8_t placeholder
+    uint8_t system              # $NRG. may be published to
+    uint32_t links
+    TrieNode* root
+    TrieNode** buckets
+    uint32_t bucket_mask
+    uint32_t node_count
+    uint32_t next_node_id
+    Terminal* terminals
+    Terminal* terminals_last
+    uint32_t generation         # bumped by changes that touch entries unknown
+    uint32_t generations[GENERATIONS]   # the same, by the first token's hash
+    uint64_t in_messages
+    uint64_t out_messages
+    uint64_t in_bytes
+    uint64_t out_bytes
+    uint32_t local_subscriptions
+    uint32_t remote_subscriptions
+    uint64_t slow_consumers
+    Link** routes               # where interest is announced
+    uint32_t routes_count
+    uint32_t routes_capacity
+    Account* name_next
+    void* mapping               # room: subject mappings (issue 3)
+
+cdef struct MatchGroup:
+    Group* name_of              # a group that carries the name
+    Subscription** members      # local ones first
+    uint32_t count
+    uint32_t local_count
+    uint64_t weight
+
+cdef struct CacheSet:           # one cache line: the tags are compared before an entry is touched
+    uint32_t tag[CACHE_WAYS]
+    Entry* entry[CACHE_WAYS]
+    uint64_t unused[2]
+
+cdef struct Entry:              # who gets a subject; the subject's text follows the struct's arrays
+    Account* account
+    uint64_t hash
+    uint32_t generation
+    uint32_t slot_generation
+    uint32_t slot
+    uint32_t subject_size
+    char* subject
+    uint32_t plain_count
+    uint32_t remote_count
+    uint32_t group_count
+    uint8_t invalid
+    uint8_t reserved            # a publish prefix no client may use
+    uint8_t unmatched           # an empty token: nothing matches
+    uint8_t verdict_next
+    uint32_t verdict_permission[VERDICTS]
+    uint8_t verdict[VERDICTS]
+    Subscription** plain
+    Subscription** remote
+    MatchGroup* groups
+    void* mapping               # room: a mapped subject
+    Entry* grave_next
+
+cdef struct Message:            # a message on its way, as views into the read buffer
+    Link* source                # NULL: the control plane
+    Account* account
+    char* subject
+    uint32_t subject_size
+    char* reply
+    uint32_t reply_size
+    uint32_t header_size        # 0: none
+    uint32_t total_size         # headers and payload
+    char* body                  # total_size bytes and CR LF
+    char* head                  # "MSG subject" or "HMSG subject"
+    uint32_t head_size
+    char* tail                  # " [reply] [header size] size CR LF"
+    uint32_t tail_size
+    uint8_t joined              # tail and body are one run of bytes
+    uint8_t from_route
+    char* queues                # from a route: the names in the line
+    uint32_t queues_size
+    uint8_t share               # receivers may hold the body by reference
+    uint32_t delivered
+
+cdef struct Command:
+    uint32_t op
+    uint64_t a
+    int64_t b
+    int64_t c
+    int64_t d
+    int64_t e
+    int64_t f
+    void* pointer
+    char* blob
+    uint32_t size[3]
+
+cdef struct Mail:               # a record for the control plane; the texts follow, padded to eight bytes
+    uint32_t kind
+    uint32_t size[4]
+    uint32_t unused
+    int64_t number[10]
+
+cdef struct Configuration:
+    int64_t max_connections
+    int64_t max_control_line
+    int64_t max_payload
+    int64_t max_pending
+    int64_t max_subscriptions
+    int64_t max_subscription_tokens
+    int64_t pending_budget
+    int64_t mailbox_limit
+    int64_t write_deadline_ns
+    int64_t ping_interval_ns
+    int64_t ping_max
+    int64_t route_ping_interval_ns
+    int64_t route_ping_max
+    int64_t route_write_deadline_ns
+    int64_t route_retry_writes
+    int64_t route_pool_size
+    int64_t fast_producer_stall
+    int64_t placeholder_accounts
+    int64_t trace
+
+cdef struct Core:
+    Configuration configuration
+    int64_t now_ns
+    uint64_t random
+    uint8_t deterministic
+    uint8_t running
+    uint8_t stopping
+    int poll_descriptor
+    int command_descriptor      # Python wakes the engine
+    int event_descriptor        # the engine wakes Python
+    # Shared with Python's thread.
+    pthread_mutex_t state_lock
+    pthread_mutex_t command_lock
+    pthread_mutex_t mail_lock
+    int32_t lookers             # threads that wait for state_lock
+    uint64_t next_link_id
+    uint32_t next_account_id
+    Command* commands
+    uint32_t commands_count
+    uint32_t commands_capacity
+    Command* commands_taken
+    uint32_t commands_taken_capacity
+    Buffer mail_shared
+    # The engine's own.
+    Buffer mail
+    Buffer mail_spare
+    Link** link_table
+    uint32_t link_mask
+    uint32_t link_count
+    Link* all_links
+    int64_t clients
+    Account** accounts
+    uint32_t accounts_count
+    uint32_t accounts_capacity
+    Account** account_names
+    uint32_t account_names_mask
+    Listener** listeners
+    uint32_t listeners_capacity
+    uint32_t listeners_paused
+    Permission** permissions
+    uint32_t permissions_capacity
+    Subscription** own
+    uint32_t own_capacity
+    CacheSet* cache
+    uint64_t hash_seed
+    uint16_t* doorkeeper
+    Buffer scratch_terminals    # vectors of pointers while an entry is built
+    Buffer scratch_plain
+    Buffer scratch_remote
+    Buffer scratch_groups
+    Buffer scratch_members
+    Buffer line                 # scratch for composed lines
+    Buffer line_other
+    Chunk* free_chunks[CHUNK_CLASSES]
+    uint32_t free_counts[CHUNK_CLASSES]
+    Link* dirty_first
+    Link* dirty_last
+    uint64_t unflushed
+    uint64_t turn_delivered
+    uint8_t sharing             # some link holds slices
+    uint8_t stall_source        # a receiver of this turn is backlogged
+    Link* stall_receiver
+    Link* ready_first
+    Link* ready_last
+    Link* stalled
+    char* read_buffer
+    uint64_t message_sequence
+    Link* doomed                # closed logically, not yet taken apart
+    Link* grave_links
+    Buffer grave_subscriptions
+    Buffer grave_plain          # other freed memory
+    Entry* grave_entries
+    Link* wheel[WHEEL_SLOTS]
+    int64_t wheel_time
+    uint32_t wheel_count
+    uint64_t backlog_total
+    uint64_t own_subscription
+    int64_t denied_second
+    uint32_t denied_in_second
+    uint32_t denied_skipped
+    # Totals.
+    uint64_t in_messages
+    uint64_t out_messages
+    uint64_t in_bytes
+    uint64_t out_bytes
+    uint64_t subscriptions
+    uint64_t slow_consumers[5]
+    uint64_t stalled_clients
+    uint64_t mailbox_dropped
+    uint64_t cache_entries
+    uint64_t cache_hits
+    uint64_t cache_misses
