@@ -21,7 +21,7 @@ from gossamer.mesh.peers import route_protocol as protocol
 from gossamer.mesh.peers import route_refusal as refusal
 from gossamer.mesh.peers.route_calls import RouteCalls
 from gossamer.mesh.peers.route_dials import delay_after_close_ns
-from gossamer.mesh.peers.route_gossip import Meeting, is_worth_telling, mode_for
+from gossamer.mesh.peers.route_gossip import RouteGossip
 from gossamer.mesh.peers.route_name import ClusterName, Verdict
 from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, is_literal
@@ -50,6 +50,7 @@ class RouteCore:
         self._voice = RouteVoice(identity, settings, self._name)
         self._table = RouteTable()
         self._calls = RouteCalls(settings, self.actions)
+        self._gossip = RouteGossip(self._table, self._calls, self._name, self.actions)
         self._shared_urls: tuple[str, ...] = ()
         #: Where a host name of ours led to ourselves: not to be tried again.
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
@@ -379,28 +380,7 @@ class RouteCore:
             remote.client_urls = info.connect_urls
             self._share_client_urls()
         if is_first:
-            self._tell_others(connection, remote, info)
-
-    def _tell_others(self, connection: Connection, remote: Remote, info: RouteInfo) -> None:
-        """Gossip about the remote just met, on one connection to every other (spec 9.1)."""
-        meeting = Meeting(connection.solicited, connection.explicit, connection.gossip_mode, info.gossip_mode)
-        if not is_worth_telling(meeting):
-            return
-        for other in self._table.remotes.values():
-            if other is remote:
-                continue
-            way = other.first
-            if connection.account:
-                if not other.pooled:
-                    continue
-                way = other.dedicated.get(connection.account, way)
-            if way is None:
-                continue
-            mode = mode_for(meeting, other_explicit=way.explicit)
-            line = protocol.gossip_line(
-                info, url=remote.url, cluster=self._name.text, account=connection.account, mode=mode
-            )
-            self.actions.append(do.Send(way.link, line))
+            self._gossip.tell_others(connection, remote)
 
     def _later_info(self, connection: Connection, info: RouteInfo) -> None:
         """An INFO on a registered connection: what it is about is found in this order (spec 3.4)."""
@@ -426,35 +406,11 @@ class RouteCore:
         elif info.gateway:
             pass  # gossip about gateways, which we do not have yet
         elif not about_sender:
-            self._heard_of(info)
+            self._gossip.heard_of(info, self._settings, self.pinned)
         elif info.ldm and remote.client_urls:
             remote.client_urls = ()
             self._share_client_urls()
         self.actions.append(do.Resume(connection.link))
-
-    def _heard_of(self, info: RouteInfo) -> None:
-        """Gossip: dial a node that we do not have yet (spec 9.2)."""
-        account = info.route_account
-        if not info.server_id or (info.cluster and info.cluster != self._name.text):
-            return
-        known = self._table.remotes.get(info.server_id)
-        if known is not None and (account in known.dedicated if account else known.slots):
-            return
-        if account and account not in self.pinned:
-            return
-        try:
-            place = info.dial_url(info.host)
-        except ValueError:
-            return
-        configured = {(url.host, url.port) for url in self._settings.routes}
-        if (info.host, info.port) in configured or (place.host, info.port) in configured:
-            return
-        if info.auth_required:
-            place = RouteUrl(place.host, place.port, self._settings.user, self._settings.password)
-        for each in self._table.connections.values():
-            if each.stage is Stage.INFO and each.url == place and each.account == account:
-                return  # it is being met at this moment
-        self._calls.dial(place, account=account, gossip_mode=info.gossip_mode, server_id=info.server_id)
 
     # --- the rest of a connection's life ----------------------------------------------------------------------------
 
