@@ -85,6 +85,11 @@ _GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str, str], ...]], ...] = 
 _COLUMN = 38
 
 
+def written(flag: str) -> str:
+    """A flag with its dashes: one in front of a letter or two, two in front of a word."""
+    return f"-{flag}" if len(flag) <= 2 or flag.isupper() else f"--{flag}"
+
+
 def usage() -> str:
     """The text of ``--help``."""
     known = {flag: row for row in rows() for flag in row.flags}
@@ -96,9 +101,11 @@ def usage() -> str:
             words = text or (row.doc if row is not None else "")
             if row is not None and row.waits_for is not None:
                 words += " (not available yet)"
-            head = ", ".join(f"-{name}" if len(name) <= 3 else f"--{name}" for name in names)
+            head = ", ".join(written(name) for name in names)
             head = (
-                f"    {head} {placeholder}".rstrip() if len(names[0]) <= 3 else f"        {head} {placeholder}".rstrip()
+                f"    {head} {placeholder}".rstrip()
+                if not written(names[0]).startswith("--")
+                else f"        {head} {placeholder}".rstrip()
             )
             gap = " " * max(2, _COLUMN - len(head))
             lines.append(f"{head}{gap}{words}")

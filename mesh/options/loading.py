@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from gossamer.mesh.options.baseline import build
 from gossamer.mesh.options.flags import FlagExit, Flags, parse_flags
+from gossamer.mesh.options.help import written
 from gossamer.mesh.options.language.digest import digest
 from gossamer.mesh.options.language.faults import ConfigurationError, Fault
 from gossamer.mesh.options.language.reading import Reader, parse_file, read_from_disk
@@ -102,8 +103,7 @@ def _with_flags(draft: dict[str, Any], flags: Flags, faults: list[Fault]) -> dic
     for name, row in flags.waiting:
         assert row.waits_for is not None or row.block == "tls"
         why = row.waits_for.value if row.waits_for is not None else "TLS comes with a later release"
-        dashes = "-" if len(name) <= 3 else "--"
-        faults.append(Fault(text=f'"{dashes}{name}" is not available yet ({why}); remove it to start', at_start=True))
+        faults.append(Fault(text=f'"{written(name)}" is not available yet ({why}); remove it to start', at_start=True))
     if flags.cluster is not None:
         result["cluster.port"] = flags.cluster.port
         result["cluster.host"] = flags.cluster.host

@@ -94,7 +94,9 @@ class Processing:
         suggestion = nearest(key, keys_of(name))
         if not suggestion:
             suggestion = _elsewhere(name, key)
-        self.error(node, blocks()[name].unknown.format(key=quoted(key)), suggestion=suggestion)
+        home = blocks()[name]
+        report = self.warn if home.lenient else self.error
+        report(node, home.unknown.format(key=quoted(key)), suggestion=suggestion)
 
     def error(self, where: Node | Place, text: str, *, suggestion: str = "") -> None:
         """Report a fault at a place, printed in front."""

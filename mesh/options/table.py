@@ -114,13 +114,14 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Block(Struct, frozen=True, kw_only=True):
-    """A kind of map with options in it. ``unknown`` is the text for a key that is not in the table."""
+    """A kind of map with options in it. ``unknown`` is the text for a key that is not in the table; ``lenient``: such a
+    key, which nats-server does not notice, is only warned of."""
 
     name: str
     title: str
     rows: tuple[Row, ...]
     unknown: str = "unknown field {key}"
-    doc: str = ""
+    lenient: bool = False
 
     @property
     def keys(self) -> dict[str, Row]:
@@ -128,10 +129,12 @@ class Block(Struct, frozen=True, kw_only=True):
         return {key: row for row in self.rows for key in row.keys}
 
 
-def block(name: str, title: str, rows: Sequence[Row], *, unknown: str = "unknown field {key}", doc: str = "") -> Block:
+def block(
+    name: str, title: str, rows: Sequence[Row], *, unknown: str = "unknown field {key}", lenient: bool = False
+) -> Block:
     """A block with its name put into its rows."""
     named = tuple(_in_block(row, name) for row in rows)
-    return Block(name=name, title=title, rows=named, unknown=unknown, doc=doc)
+    return Block(name=name, title=title, rows=named, unknown=unknown, lenient=lenient)
 
 
 _ROOMS = (

@@ -288,7 +288,8 @@ class Lexer:
             kind, value = self._number()
         else:
             kind, value = self._bare(start)
-        yield Lexeme(kind, value, self._place(start))
+        inside = 1 if character and character in "\"'" else 0  # the place of quoted text is that of its first letter
+        yield Lexeme(kind, value, self._place(start + inside))
         return "end"
 
     def _bare(self, start: int) -> tuple[str, object]:

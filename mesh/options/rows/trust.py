@@ -202,5 +202,6 @@ BLOCKS = (
             Row(keys=("allow_delete",), type=BOOLEAN, default="false", doc="JWTs may be deleted; full only."),
             Row(keys=("hard_delete",), type=BOOLEAN, default="false", doc="Deleted ones are not kept aside."),
         ),
+        lenient=True,
     ),
 )
