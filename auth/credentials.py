@@ -5,7 +5,9 @@ Writing uses LF and exactly the reference's labels: some clients read nothing el
 and text around the blocks; what is read must then hold together: a token that verifies, a seed that belongs to it.
 """
 
+import base64
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -58,6 +60,19 @@ class Credentials(Struct, frozen=True, kw_only=True):
         if not self.seed:
             raise CredentialsError("these credentials hold no seed: a bearer token needs none, but cannot sign")
         return KeyPair.from_seed(self.seed)
+
+    def client_options(self) -> dict[str, Callable[..., bytes]]:
+        """Options for ``nats.connect(**options)``: they do what ``user_credentials`` does there, without the file and
+        without another library for keys."""
+
+        def token() -> bytes:
+            return self.jwt.encode()
+
+        def sign(nonce: str) -> bytes:
+            # nats-py sends no JWT without a signature: for a bearer token an empty one will do.
+            return base64.b64encode(self.key.sign(nonce.encode())) if self.seed else b""
+
+        return {"user_jwt_cb": token, "signature_cb": sign}
 
 
 def format_token(token: str) -> str:
