@@ -16,11 +16,11 @@ _POLL_S = 0.05
 
 
 @contextlib.contextmanager
-def locked(root: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+def locked(root: Path, wait_s: float | None = None) -> Iterator[None]:
     """Hold the lock of the stores folder ``root`` (made if missing).
 
-    Waits at most ``wait_s`` seconds for another command to end; raises Failure after that. The lock is the kernel's
-    and ends with the process, so there is never a stale one to remove.
+    Waits at most ``wait_s`` seconds (``WAIT_S`` if None) for another command to end; raises Failure after that. It is
+    the kernel's lock and ends with the process, so there is never a stale one to remove.
     """
     make_folder(root)
     path = root / LOCK_NAME
@@ -29,7 +29,7 @@ def locked(root: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     except OSError as error:
         raise from_os_error(error, "lock", path, REMEDY_WRITE) from None
     try:
-        _acquire(descriptor, path, wait_s)
+        _acquire(descriptor, path, WAIT_S if wait_s is None else wait_s)
         yield
     finally:
         os.close(descriptor)

@@ -221,9 +221,19 @@ def _create_system_account(workspace: Workspace, operator: str, now: int) -> Out
             hint="restore its file from a backup",
         )
     edit = accounts.AccountEdit(signing_keys=(GENERATE,))
+    # A signing key, if there is one: the identity seed may be offline from now on.
+    signer = next((key for key in claims.signing_keys if workspace.keystore.has_seed(key)), "")
     outcome.include(
         accounts.create_account(
-            workspace, operator, name, now=now, edit=edit, exports=SYSTEM_EXPORTS, exist_ok=True, choose=False
+            workspace,
+            operator,
+            name,
+            now=now,
+            edit=edit,
+            exports=SYSTEM_EXPORTS,
+            wish=signer,
+            exist_ok=True,
+            choose=False,
         )
     )
     outcome.include(edit_operator(workspace, operator, OperatorEdit(system_account=name), now=now))
