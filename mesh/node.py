@@ -32,6 +32,7 @@ from gossamer.mesh.peers.clients import Clients
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.welcome import Welcome
+from gossamer.mesh.system.service import SystemService
 from gossamer.mesh.version import NATS_VERSION, VERSION
 from gossamer.mesh.world import World, real_world
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from gossamer.mesh.engine.core import Engine
     from gossamer.mesh.monitor.site import MonitorSite
     from gossamer.mesh.peers.route_manager import RouteManager
-    from gossamer.mesh.system.service import SystemService
 
 MessageHandler = Callable[[events.Message], None]
 
@@ -224,7 +224,7 @@ class Node:
             self.engine = self._given_engine
             places = Placeholders(0, 1, 2)
         else:
-            from gossamer.mesh.engine import core
+            from gossamer.mesh.engine import core  # not needed with another engine
 
             self.engine = core.Engine(seed=world.randomness.engine_seed())
             places = Placeholders(core.LINK_ID, core.PEER_HOST, core.NONCE)
@@ -332,8 +332,6 @@ class Node:
     def _start_system(self) -> None:
         if self.accounts.system is None:
             return
-        from gossamer.mesh.system.service import SystemService
-
         self.system = SystemService(self)
         self.system.start()
 

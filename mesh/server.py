@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
+from gossamer.mesh.engine import core as core  # paid for with the import, not at the start of a server
 from gossamer.mesh.life.interfaces import is_wildcard
 from gossamer.mesh.life.listening import join_address
 from gossamer.mesh.logs.log import Log, StandardError

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from gossamer.auth.keys import KeyKind, KeyPair
+from gossamer.auth.xkeys import CurveKeyPair
 from gossamer.mesh.world import Randomness
 
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -18,9 +20,6 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 def make_identity(server_name: str, randomness: Randomness) -> Identity:
     """An empty ``server_name`` becomes the id."""
-    from gossamer.auth.keys import KeyKind, KeyPair
-    from gossamer.auth.xkeys import CurveKeyPair
-
     server_id = KeyPair.generate(KeyKind.SERVER, randomness.token).public
     return Identity(
         server_id=server_id,

@@ -1,7 +1,6 @@
 """Files that tell others about a running server: its process id, its ports (spec client-protocol section 26.2)."""
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,11 +29,10 @@ def write_pid_file(path: str, pid: int, disk: "Disk") -> None:
 
 
 class PortsFile:
-    """``<directory>/<program>_<pid>.ports``: JSON with the URLs of every listener."""
+    """``<directory>/gossamer_<pid>.ports``: JSON with the URLs of every listener."""
 
-    def __init__(self, directory: str, pid: int, disk: "Disk", program: str = "") -> None:
-        name = program or os.path.basename(sys.argv[0]) or "gossamer"
-        self.path = os.path.join(directory, f"{name}_{pid}.ports")
+    def __init__(self, directory: str, pid: int, disk: "Disk") -> None:
+        self.path = os.path.join(directory, f"gossamer_{pid}.ports")
         self._disk = disk
 
     def write(self, node: "Node") -> None:

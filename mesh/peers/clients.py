@@ -87,6 +87,11 @@ class Clients:
     def __len__(self) -> int:
         return len(self._table)
 
+    @property
+    def pending(self) -> "list[asyncio.Future[Admission | Refusal]]":
+        """The verdicts that threads are working on."""
+        return list(self._judging.values())
+
     def find(self, link: int) -> Client | None:
         return self._table.get(link)
 
@@ -221,6 +226,15 @@ class Clients:
             self._engine.change(client.link, permissions=taken.number if taken is not None else 0)
         self.permissions.release(before)
         self._arm(client, admission)
+
+    def unbind(self, client: Client) -> None:
+        """Nobody is asked any more: what was restricted is free."""
+        before, client.permissions = client.permissions, None
+        client.admission = client.attempt = None
+        if before is not None:
+            self._engine.change(client.link, permissions=0)
+            self.permissions.release(before)
+        self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
 
     # --- judging ------------------------------------------------------------------------------------------------
     def _judge_aside(self, client: Client, connect: Connect, attempt: "Attempt", again: bool) -> None:

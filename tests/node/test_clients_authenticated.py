@@ -142,8 +142,8 @@ def test_a_password_hash_is_computed_in_a_thread(make_desk: Any) -> None:
         assert desk.admission(right) is None
         assert desk.refusal(wrong) is None
         desk.close(gone)
-        while desk.admission(right) is None or desk.refusal(wrong) is None:
-            await asyncio.sleep(0.001)
+        await asyncio.wait(desk.clients.pending)
+        await asyncio.sleep(0)
         assert desk.refusal(wrong) == VIOLATION
         assert desk.admission(gone) is None
         assert desk.accounts.global_account.clients == 1

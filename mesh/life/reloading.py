@@ -1,0 +1,172 @@
+"""Following a changed configuration while running (spec configuration sections 10 and 11).
+
+``Reload.run`` reads the file again, compares every option, and refuses as a whole if one of them cannot be changed:
+then nothing has happened. Otherwise each part is told, and those whose right to be here has changed are judged again.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gossamer.auth.decisions import Admission, Refusal
+from gossamer.mesh.engine.kinds import CloseReason
+from gossamer.mesh.life.listening import split_address
+from gossamer.mesh.life.logging_choice import change_log
+from gossamer.mesh.life.run_files import FileTrouble
+from gossamer.mesh.options.flags import Flags
+from gossamer.mesh.options.loading import assess
+from gossamer.mesh.options.options import Options
+from gossamer.mesh.options.reload import Change, difference, log_lines, refusal
+from gossamer.mesh.peers.client import Client
+from gossamer.mesh.peers.clients import ACCOUNT_FULL, AUTHORIZATION_VIOLATION
+from gossamer.mesh.peers.judge import Judge
+
+if TYPE_CHECKING:
+    from gossamer.mesh.node import Node
+
+_TOO_MANY = b"maximum connections exceeded"
+
+
+class NothingToReload(Exception):
+    """The server was started without a file."""
+
+
+class ReloadRefused(Exception):
+    """Nothing was changed; the text says why."""
+
+
+class Reload:
+    """Of one node that was started with these flags, which are applied over the file again."""
+
+    def __init__(self, node: "Node", flags: Flags) -> None:
+        self._node = node
+        self._flags = flags
+
+    async def run(self) -> None:
+        """Raises NothingToReload, ReloadRefused."""
+        if not self._flags.config:
+            raise NothingToReload
+        loaded = assess(self._flags)
+        if loaded.faults:
+            raise ReloadRefused(loaded.text)
+        await apply(self._node, loaded.options)
+
+
+async def apply(node: "Node", now: Options) -> None:
+    """Have the node follow other options. Raises ReloadRefused, having changed nothing."""
+    before = node.options
+    changes = difference(before, now)
+    text = refusal(changes)
+    if text:
+        raise ReloadRefused(text)
+    paths = {change.path for change in changes}
+    try:
+        judge = Judge(now.authorization, node.world.clock)
+    except ValueError as error:
+        raise ReloadRefused(str(error)) from error
+    try:
+        change_log(node.journal, before.logging, now.logging, node.world)
+        _follow_cluster(node, now, paths)
+    except (FileTrouble, ValueError) as error:
+        judge.stop()
+        raise ReloadRefused(str(error)) from error
+    node.options = now
+    node.configure_engine(now)
+    node.clients.limits = now.limits
+    old_judge, node.judge = node.judge, judge
+    node.clients.judge = judge
+    _follow_address(node, now, judge)
+    gone = node.accounts.apply(now.authorization)
+    await _judge_again(node, {account.name for account in gone}, old_judge)
+    old_judge.stop()
+    _enforce_counts(node, now, paths)
+    node.config_loaded_ns = node.world.clock.wall_ns()
+    _tell(node, changes)
+
+
+def _follow_cluster(node: "Node", now: Options, paths: set[str]) -> None:
+    if node.routes is not None and now.cluster is not None and any(path.startswith("cluster.") for path in paths):
+        node.routes.reload(now.cluster)
+
+
+def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
+    """INFO of newcomers; those connected are not told (spec client-protocol section 4.3)."""
+    host, port = now.host, node.listener.port
+    if now.client_advertise:
+        host, port = split_address(now.client_advertise, port)
+    node.welcome.change(
+        host=host,
+        port=port,
+        max_payload=now.limits.max_payload,
+        auth_required=judge.announced,
+        nonces=judge.wants_nonce,
+    )
+    node.listener.refresh(judge)
+    if node.routes is not None and now.cluster is not None and not now.cluster.no_advertise:
+        node.routes.set_client_urls(node.own_urls())
+
+
+async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
+    """Everybody who is here, by the new rules: with what they sent when they came."""
+    slow: list[tuple[Client, asyncio.Future[Admission | Refusal]]] = []
+    judge = node.judge
+    for client in list(node.clients):
+        if client.account is None:
+            continue  # not admitted yet: judged by the new rules when its turn comes
+        if client.account.name in gone:
+            node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+        elif not judge.required:
+            if old.required and client.named:
+                node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+            elif client.admission is not None:
+                node.clients.unbind(client)
+        elif client.attempt is None:  # came when nobody was asked
+            named = client.named
+            error = b"" if named else AUTHORIZATION_VIOLATION
+            reason = CloseReason.CLIENT_CLOSED if named else CloseReason.AUTHENTICATION_VIOLATION
+            node.clients.refuse(client, error, reason)
+        elif judge.is_slow(client.attempt):
+            slow.append((client, judge.decide_aside(client.attempt)))
+        else:
+            _follow_verdict(node, client, judge.decide(client.attempt))
+    for client, future in slow:
+        verdict = await future
+        if node.clients.find(client.link) is client and client.account is not None:
+            _follow_verdict(node, client, verdict)
+
+
+def _follow_verdict(node: "Node", client: Client, verdict: Admission | Refusal) -> None:
+    assert client.attempt is not None, "judged again means there is what it brought"
+    assert client.account is not None, "only who is admitted is judged again"
+    if isinstance(verdict, Refusal):
+        if node.judge.knows_user(client.attempt):
+            node.clients.refuse(client, AUTHORIZATION_VIOLATION, node.judge.close_reason(verdict))
+        else:
+            node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+    elif verdict.account != client.account.name:
+        node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+    else:
+        node.clients.rebind(client, verdict)
+
+
+def _enforce_counts(node: "Node", now: Options, paths: set[str]) -> None:
+    """Limits that were lowered below what is there: the newest of an account go, of the server anybody."""
+    admitted: dict[str, list[Client]] = {}
+    for client in node.clients:
+        if client.account is not None and 0 <= client.account.limits.max_connections < client.account.clients:
+            admitted.setdefault(client.account.name, []).append(client)
+    for clients in admitted.values():
+        account = clients[0].account
+        assert account is not None
+        for client in clients[account.limits.max_connections :]:
+            node.clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED)
+    if "limits.max_connections" in paths:
+        everybody = list(node.clients)
+        for client in everybody[max(0, now.limits.max_connections) :]:
+            node.clients.refuse(client, _TOO_MANY, CloseReason.MAX_CONNECTIONS_EXCEEDED)
+
+
+def _tell(node: "Node", changes: tuple[Change, ...]) -> None:
+    for line in log_lines(changes):
+        node.journal.info(line)
+    digest = f" ({node.options.config_digest})" if node.options.config_digest else ""
+    node.journal.info(f"Reloaded server configuration{digest}")
