@@ -18,6 +18,9 @@ TREE = ROOT / "build" / "tree"
 # GOSSAMER_SANITIZE=1 builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer (make asan).
 SANITIZE = os.environ.get("GOSSAMER_SANITIZE") == "1"
 
+# What Cython's output always has.
+QUIET = ("-Wno-unused-function", "-Wno-unused-variable", "-Wno-sign-compare")
+
 
 def import_tree() -> str:
     """Make the tree of links shaped like the import names and return its path."""
@@ -42,7 +45,7 @@ def packages() -> list[str]:
 
 def extensions() -> list[Extension]:
     """One extension module for each ``.pyx`` file, under its full dotted name."""
-    compile_args = ["-O3", "-fno-semantic-interposition", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-sign-compare"]
+    compile_args = ["-O3", "-fno-semantic-interposition", *QUIET]
     link_args = []
     if SANITIZE:
         flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]

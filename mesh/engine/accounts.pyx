@@ -121,7 +121,6 @@ cdef Account* account_from_route(Core* core, Link* link, const char* name, uint3
 cdef void account_settle(Core* core, Account* account) noexcept nogil:
     """Free an account that was removed once nothing hangs on it any more."""
     cdef Account** at
-    cdef uint32_t i
     if not account.removed or account.links or account.local_subscriptions or account.remote_subscriptions:
         return
     at = &core.account_names[hash_bytes(account.name, account.name_size, 0) & core.account_names_mask]

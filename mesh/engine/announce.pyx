@@ -1,8 +1,9 @@
 # cython: language_level=3
 """Telling routes what this node wants: RS+ and RS- (routes sections 4, 11).
 
-What counts is kept in the trie (``local_plain``, ``local_members``), so announcing is reading two numbers. Every account
-is bound to one link toward each remote node: its dedicated one, the pooled one its name hashes to, or the only one.
+What counts is kept in the trie (``local_plain``, ``local_members``), so announcing is reading two numbers. Every
+account is bound to one link toward each remote node: its dedicated one, the pooled one its name hashes to, or the only
+one.
 """
 
 from libc.stdint cimport uint8_t, uint32_t

@@ -8,8 +8,8 @@ and means the same.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdlib cimport free
+from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.delivery cimport compose, publish_from_client
 from gossamer.mesh.engine.links cimport link_pong
@@ -20,7 +20,6 @@ from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, u
 from gossamer.mesh.engine.subscriptions cimport client_subscribe, client_unsubscribe
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
-    AUTHENTICATION_VIOLATION,
     BIG_MESSAGE,
     CACHE_WAYS,
     EVENT_HELLO,

@@ -19,7 +19,7 @@ from gossamer.mesh.engine.links cimport (
     routes_changed,
 )
 from gossamer.mesh.engine.match cimport match_lookup
-from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_flush, output_writable
+from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
 from gossamer.mesh.engine.permission cimport permission_free
 from gossamer.mesh.engine.subscriptions cimport (
     own_subscribe,

@@ -7,68 +7,18 @@ Text is bytes or ASCII str; times are nanoseconds.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from gossamer.mesh.engine.events import Event
+from gossamer.mesh.engine.views import AccountStatistics as AccountStatistics
+from gossamer.mesh.engine.views import LinkStatistics as LinkStatistics
+from gossamer.mesh.engine.views import SubscriptionDetail as SubscriptionDetail
+from gossamer.mesh.engine.views import Totals as Totals
 
 #: Placeholders in an INFO template: replaced for each link by its id, the peer's address, a fresh nonce.
 LINK_ID: Final[int]
 PEER_HOST: Final[int]
 NONCE: Final[int]
-
-class LinkStatistics(NamedTuple):
-    link: int
-    kind: int
-    account: int
-    in_messages: int
-    out_messages: int
-    in_bytes: int
-    out_bytes: int
-    pending_bytes: int
-    subscriptions: int
-    rtt_ns: int
-    last_activity_ns: int  # on the engine's clock (``now_ns``)
-    pings_outstanding: int
-    stalls: int
-
-class SubscriptionDetail(NamedTuple):
-    link: int  # 0: the control plane's own
-    kind: int
-    account: int
-    subject: bytes
-    queue: bytes
-    sid: bytes
-    messages: int
-    max_messages: int
-    weight: int
-
-class AccountStatistics(NamedTuple):
-    account: int
-    name: bytes
-    in_messages: int
-    out_messages: int
-    in_bytes: int
-    out_bytes: int
-    subscriptions: int  # of local clients and the control plane
-    remote_subscriptions: int
-    slow_consumers: int
-
-class Totals(NamedTuple):
-    in_messages: int
-    out_messages: int
-    in_bytes: int
-    out_bytes: int
-    links: int
-    subscriptions: int
-    slow_consumers: tuple[int, int, int, int, int]  # by LinkKind
-    stalled_clients: int
-    pending_bytes: int
-    mailbox_bytes: int
-    mailbox_dropped: int
-    cache_entries: int
-    cache_hits: int
-    cache_misses: int
-    now_ns: int
 
 class Engine:
     #: Readable when ``drain()`` has something (an eventfd; ``drain`` resets it).
@@ -137,6 +87,8 @@ class Engine:
         """The same without a socket: a memory link. ``feed`` gives it bytes, ``Output`` events carry its answers."""
     def feed(self, link: int, data: bytes, *, end: bool = False) -> None:
         """Bytes received by a memory link; ``end``: the peer closed."""
+    def hold(self, link: int, held: bool) -> None:
+        """A memory link that is held takes no more output, like a socket whose peer does not read."""
     def admit(
         self,
         link: int,
@@ -162,7 +114,7 @@ class Engine:
     def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None:
         """``error`` is the text inside -ERR '...'. ``flush``: what is queued goes out first."""
     def expire(self, link: int, *, at_ns: int, reason: int, error: bytes) -> None:
-        """Close the link at that time of the engine's clock (``Totals.now_ns``); a later call replaces it; 0 cancels."""
+        """Close the link at that time of the engine's clock (``Totals.now_ns``); 0 cancels an earlier call."""
     def ping(self, link: int) -> None: ...
     def resume(self, link: int) -> None:
         """Go on parsing after a ``PeerInfo``."""
@@ -184,9 +136,10 @@ class Engine:
     ) -> None:
         """Register: all interest of this link's accounts is announced on it, the link is un-parked and counts."""
 
-    # --- accounts, permissions, own subscriptions ------------------------------------------------------------------
-    def account(self, name: bytes, *, dedicated_route: bool = False) -> int:
-        """The id of the account, which is made if needed. Id 1 is the first one made."""
+    # --- accounts, permissions, own subscriptions ----------------------------------------------------------------
+    def account(self, name: bytes, *, dedicated_route: bool = False, system: bool = False) -> int:
+        """The id of the account, which is made if needed; a second call changes its flags. ``dedicated_route``: bound
+        to routes that joined with this account; ``system``: may use the reserved ``$NRG.`` subjects."""
     def remove_account(self, account: int) -> None:
         """Forget the account when its last link is gone; until then nothing changes."""
     def permissions(

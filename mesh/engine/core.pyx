@@ -312,9 +312,9 @@ cdef class Engine:
         self.configure()
 
     def __dealloc__(self):
-        self.free()
+        self.release()
 
-    cdef void free(self):
+    cdef void release(self):
         cdef Core* core = self.core
         cdef uint32_t i
         if core == NULL:
@@ -344,19 +344,18 @@ cdef class Engine:
             free((<void**>core.grave_plain.data)[i])
         accounts_destroy(core)
         output_destroy(core)
-        for buffer in range(1):
-            buffer_free(&core.mail)
-            buffer_free(&core.mail_shared)
-            buffer_free(&core.mail_spare)
-            buffer_free(&core.scratch_terminals)
-            buffer_free(&core.scratch_plain)
-            buffer_free(&core.scratch_remote)
-            buffer_free(&core.scratch_groups)
-            buffer_free(&core.scratch_members)
-            buffer_free(&core.line)
-            buffer_free(&core.line_other)
-            buffer_free(&core.grave_subscriptions)
-            buffer_free(&core.grave_plain)
+        buffer_free(&core.mail)
+        buffer_free(&core.mail_shared)
+        buffer_free(&core.mail_spare)
+        buffer_free(&core.scratch_terminals)
+        buffer_free(&core.scratch_plain)
+        buffer_free(&core.scratch_remote)
+        buffer_free(&core.scratch_groups)
+        buffer_free(&core.scratch_members)
+        buffer_free(&core.line)
+        buffer_free(&core.line_other)
+        buffer_free(&core.grave_subscriptions)
+        buffer_free(&core.grave_plain)
         free(core.commands)
         free(core.commands_taken)
         free(core.link_table)
@@ -470,7 +469,7 @@ cdef class Engine:
     def destroy(self):
         if self.core != NULL and self.core.running:
             raise RuntimeError("stop() the engine and wait for run() to return before destroy()")
-        self.free()
+        self.release()
 
     # --- limits -----------------------------------------------------------------------------------------------------
 

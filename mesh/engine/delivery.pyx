@@ -10,7 +10,7 @@ the read buffer where that was canonical), the receiver's " sid", and the rest o
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memcmp, memcpy
 
 from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin, mail_denied
@@ -34,7 +34,6 @@ from gossamer.mesh.engine.types cimport (
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
     SPECIAL_RESPONSES,
-    Account,
     Core,
     Entry,
     Group,
@@ -296,13 +295,13 @@ cdef uint32_t weighted_pick(Core* core, Subscription** members, uint32_t members
 
 cdef void deliver_group(Core* core, MatchGroup* group, Message* message) noexcept nogil:
     """One member of the whole cluster; one that cannot take it hands on to the next."""
-    cdef uint32_t i
+    cdef uint32_t _
     cdef uint32_t at
     cdef Subscription* member
     if group.count == 0:
         return
     at = weighted_pick(core, group.members, group.count, group.weight)
-    for i in range(group.count):
+    for _ in range(group.count):
         member = group.members[at]
         if member.remote:
             if pick_remote(core, member, group.name_of, message):
@@ -332,10 +331,10 @@ cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept
 
 cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message) noexcept nogil:
     """A local member; if none can take it, once more to another node that has one (routes section 12.4)."""
-    cdef uint32_t i, at
+    cdef uint32_t _, at
     if group.local_count:
         at = pick(core, group.local_count)
-        for i in range(group.local_count):
+        for _ in range(group.local_count):
             if deliver(core, group.members[at], message):
                 message.delivered += 1
                 return
@@ -344,7 +343,7 @@ cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* messa
                 at = 0
     if group.count > group.local_count:
         at = pick(core, group.count - group.local_count)
-        for i in range(group.count - group.local_count):
+        for _ in range(group.count - group.local_count):
             if pick_remote(core, group.members[group.local_count + at], group.name_of, message):
                 return
             at += 1

@@ -53,7 +53,7 @@ class Pong(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A link is gone, with its final counters (see LinkStatistics). ``error`` is the -ERR text that went out, if any."""
+    """A link is gone, with its final counters; ``error`` is the -ERR text that went out, if any."""
 
     link: int
     reason: int
@@ -115,6 +115,4 @@ class AccountSeen(NamedTuple):
     kept: bool
 
 
-Event = (
-    Opened | Hello | PeerInfo | PeerError | Pong | Closed | Denied | Message | Output | Trace | AccountSeen
-)
+Event = Opened | Hello | PeerInfo | PeerError | Pong | Closed | Denied | Message | Output | Trace | AccountSeen

@@ -15,7 +15,7 @@ from posix.unistd cimport close
 from gossamer.mesh.engine.accounts cimport account_settle
 from gossamer.mesh.engine.announce cimport account_routes_rebuild
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
-from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, next_random, pick
+from gossamer.mesh.engine.memory cimport next_random, pick
 from gossamer.mesh.engine.output cimport (
     link_doom,
     link_ready,
@@ -29,7 +29,6 @@ from gossamer.mesh.engine.subscriptions cimport subscriptions_end_all
 from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_TIMEOUT,
-    CLIENT_CLOSED,
     EVENT_CLOSED,
     EVENT_OPENED,
     EVENT_OUTPUT,
@@ -45,14 +44,13 @@ from gossamer.mesh.engine.types cimport (
     STATE_DEAD,
     STATE_LINGER,
     STATE_NEW,
-    STATE_OPEN,
     WRITE_ERROR,
     Core,
     Link,
     Listener,
     Mail,
 )
-from gossamer.mesh.engine.wheel cimport link_due, wheel_remove, wheel_schedule
+from gossamer.mesh.engine.wheel cimport wheel_remove, wheel_schedule
 
 cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int descriptor, int how)

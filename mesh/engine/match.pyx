@@ -50,7 +50,8 @@ cdef inline uint32_t first_token_slot(const char* subject, uint32_t size) noexce
     return <uint32_t>(hash_bytes(subject, size, 0) & (GENERATIONS - 1))
 
 
-cdef inline uint8_t starts_with(const char* text, uint32_t size, const char* prefix, uint32_t prefix_size) noexcept nogil:
+cdef inline uint8_t starts_with(const char* text, uint32_t size, const char* prefix,
+                                uint32_t prefix_size) noexcept nogil:
     return size >= prefix_size and memcmp(text, prefix, prefix_size) == 0
 
 

@@ -4,8 +4,8 @@
 Bytes are collected in chunks that grow with use (a request costs a small one, a flood large ones) and are written once
 per tick, or when about FLUSH_BYTES have been collected over all links. Chunks go back to free lists and not to the
 kernel, which would hand them out again page by page. For a large fan-out the payload is not copied: the link holds
-*slices* into the read buffer, and must be flushed before that buffer is used again; what the socket did not take is then
-copied.
+*slices* into the read buffer, and must be flushed before that buffer is used again; what the socket did not take is
+then copied.
 
 A link that may not go on is doomed here and taken apart later (``links.pyx``), because nobody may vanish in the middle
 of a delivery.
@@ -15,10 +15,10 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
-from posix.types cimport off_t
+
 
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
-from gossamer.mesh.engine.text cimport copy_over
+
 from gossamer.mesh.engine.types cimport (
     CHUNK_CLASSES,
     EVENT_OUTPUT,

@@ -7,7 +7,7 @@ contained in an allow entry. Deny entries read the subscription's text as a lite
 leave through is filtered at delivery.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
@@ -18,7 +18,7 @@ from gossamer.mesh.engine.types cimport Core, Link, Pattern, PatternList, Permis
 cdef enum:
     PRUNE_ADDED = 4096
     PRUNE_NS = 1000000000
-    REPLIES_MAX = 1048576       # beyond it the oldest bucket chains are dropped: a bound on what a peer can make us keep
+    REPLIES_MAX = 1048576       # a bound on what a peer can make us keep
 
 
 cdef int pattern_list_set(PatternList* target, object entries) except -1:

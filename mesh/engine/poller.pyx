@@ -9,8 +9,8 @@ of the ready queue, without a call to the kernel.
 
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memmove, memset, strlen
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strlen
 from posix.unistd cimport close, read
 
 from gossamer.mesh.engine.client cimport parse_client
@@ -47,7 +47,6 @@ from gossamer.mesh.engine.types cimport (
     STATE_DEAD,
     STATE_LINGER,
     STATE_PARKED,
-    TURN_BYTES,
     Core,
     Link,
     Listener,
@@ -143,11 +142,11 @@ cdef void accept_some(Core* core, Listener* listener) noexcept nogil:
     cdef socklen_t size
     cdef int descriptor
     cdef int one = 1
-    cdef int i
+    cdef int _
     cdef uint16_t port
     cdef char host[64]
     cdef Link* link
-    for i in range(ACCEPTS_PER_TICK):
+    for _ in range(ACCEPTS_PER_TICK):
         if listener.descriptor < 0:
             return
         size = sizeof(address)
@@ -310,8 +309,8 @@ cdef void read_some(Core* core, Link* link) noexcept nogil:
 cdef void discard(Core* core, Link* link) noexcept nogil:
     """A lingering link: throw away what comes until the peer closes."""
     cdef ssize_t got
-    cdef int i
-    for i in range(4):
+    cdef int _
+    for _ in range(4):
         got = recv(link.descriptor, core.read_buffer, READ_SIZE, MSG_DONTWAIT)
         if got < 0 and errno == EAGAIN:
             link.readable = 0
@@ -460,7 +459,6 @@ cdef int64_t next_due(Core* core) noexcept nogil:
     """When the next tick is wanted without any input: a time, or 0 for never."""
     cdef int64_t due = wheel_next(core)
     cdef Link* link = core.stalled
-    cdef uint32_t i
     if core.ready_first != NULL:
         return core.now_ns
     while link != NULL:

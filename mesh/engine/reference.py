@@ -569,7 +569,10 @@ class ReferenceNode:
             if len(arguments) not in (2, 4):
                 raise Violation(SILENT)
             queue, weight = (arguments[2], _size(arguments[3])) if len(arguments) == 4 else (b"", 1)
-            link.interest[arguments[0], arguments[1], queue] = weight
+            if subject_is_valid(arguments[1]):
+                link.interest[arguments[0], arguments[1], queue] = weight
+            if weight == 0:  # never sent by a peer that follows the protocol; it means RS-
+                link.interest.pop((arguments[0], arguments[1], queue), None)
         elif verb == b"RS-":
             if len(arguments) not in (2, 3):
                 raise Violation(SILENT)

@@ -225,7 +225,7 @@ cdef void client_unsubscribe(Core* core, Link* link, char* sid, uint32_t sid_siz
 
 
 cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
-    """The link's permissions changed: end what is no longer allowed, each with its -ERR (client-protocol section 13)."""
+    """The link's permissions changed: end what is no longer allowed, each with its -ERR (section 13)."""
     cdef Subscription* one = link.subscriptions
     cdef Subscription* following
     cdef char* queue

@@ -45,7 +45,7 @@ cdef enum:
     SOFT_RELEASE_BYTES = 524288
     SOFT_STALL_NS = 20000000
     HARD_STALL_NS = 10000000
-    FREE_CHUNK_BYTES = 16777216 # kept per class for the next tick
+    FREE_CHUNK_BYTES = 16777216     # kept per class for the next tick
 
 cdef enum:
     KIND_CLIENT = 0

@@ -36,7 +36,7 @@ class SubscriptionDetail(NamedTuple):
 
 
 class AccountStatistics(NamedTuple):
-    """An account's counters. ``subscriptions`` are those of this node, ``remote_subscriptions`` what routes announced."""
+    """An account's counters; ``subscriptions`` are this node's, ``remote_subscriptions`` what routes announced."""
 
     account: int
     name: bytes

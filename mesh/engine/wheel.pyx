@@ -6,7 +6,7 @@ looked at again when that comes round. Setting a timer is a few pointer writes, 
 next slot that holds a link.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t
 
 from gossamer.mesh.engine.types cimport KIND_CLIENT, STATE_CLOSING, WHEEL_NS, WHEEL_SLOTS, Core, Link
 
