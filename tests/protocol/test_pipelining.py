@@ -54,7 +54,8 @@ def test_connects_in_a_row(shared_server: StartServer, dial: Dial) -> None:
     client.send(LOGIN + b"SUB pipe.c 1\r\n" + publish + RESTRICTED + b"SUB pipe.c 2\r\n" + publish + LOGIN)
     client.send(b"SUB pipe.c 3\r\n" + publish + b"PING\r\n")
     client.expect(
-        b"MSG pipe.c 1 0\r\n\r\n-ERR 'Permissions Violation for Publish to \"pipe.c\"'\r\nMSG pipe.c 3 0\r\n\r\nPONG\r\n"
+        b"MSG pipe.c 1 0\r\n\r\n-ERR 'Permissions Violation for Publish to \"pipe.c\"'\r\n"
+        b"MSG pipe.c 3 0\r\n\r\nPONG\r\n"
     )
 
 
