@@ -1,5 +1,6 @@
 """A home folder of its own for every test, and the store that nsc wrote."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """An empty home folder that is the working folder too."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(folder))
+    # Server processes inherit the path, and the working folder is about to change.
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(Path(entry).absolute()) for entry in entries))
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(folder)
