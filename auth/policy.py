@@ -80,20 +80,21 @@ def _allowed_subscription(lists: SubjectPermissions, subject: str, queue: str, l
     if lists.allow is None:
         return Verdict(allowed=True, rule=NO_RESTRICTION)
     holds = matches if literal_wildcards else covers
-    fitting = [(entry, *split_entry(entry)) for entry in lists.allow]
-    fitting = [(entry, allowed, group) for entry, allowed, group in fitting if holds(allowed, subject)]
-    queued = [(entry, group) for entry, _, group in fitting if group]
+    parts = [(entry, *split_entry(entry)) for entry in lists.allow]
+    # Which entries name queues for it is always asked as nats-server does: to pass over one of them because it does
+    # not contain the whole subscription would open to any queue what it reserves for its own.
+    queued = [(entry, allowed, group) for entry, allowed, group in parts if group and matches(allowed, subject)]
     if queue and queued:
-        # Entries that name queues override those that do not.
-        for entry, group in queued:
-            if _queue_matches(group, queue):
+        for entry, allowed, group in queued:
+            if _queue_matches(group, queue) and holds(allowed, subject):
                 return _by("allow", entry, allowed=True)
-        return Verdict(allowed=False, rule=f"the queue group is none of allow {_listed(entry for entry, _ in queued)}")
-    for entry, _, group in fitting:
-        if not group:
+        named = _listed(entry for entry, _, _ in queued)
+        return Verdict(allowed=False, rule=f"its queue group is not let in by allow {named}")
+    for entry, allowed, group in parts:
+        if not group and holds(allowed, subject):
             return _by("allow", entry, allowed=True)
     if queued:
-        return Verdict(allowed=False, rule=f"only in a queue group: allow {_listed(entry for entry, _ in queued)}")
+        return Verdict(allowed=False, rule=f"only in a queue group: allow {_listed(entry for entry, _, _ in queued)}")
     return Verdict(allowed=False, rule=NOT_ALLOWED if lists.allow else EMPTY_ALLOW)
 
 

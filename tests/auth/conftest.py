@@ -1,6 +1,12 @@
-"""A trust chain made for one test: operator, account, signing key, user."""
+"""A trust chain made for one test: operator, account, signing key, user; and the real server."""
 
+import re
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -15,6 +21,8 @@ from gossamer.auth.settings import AuthSettings, ResolverSettings
 
 NOW = 1_800_000_000
 NONCE = b"C4EkQaPU8VTa0tA"
+SERVER = Path(sys.executable).parent / "nats-server"
+READY = re.compile(rb"Listening for client connections on 127\.0\.0\.1:(\d+)")
 
 
 @dataclass
@@ -76,3 +84,33 @@ class Chain:
 @pytest.fixture
 def chain():
     return Chain()
+
+
+@contextmanager
+def _running(config):
+    process = subprocess.Popen([SERVER, "-c", config], stderr=subprocess.PIPE)
+    reader = None
+    try:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if b"Server is ready" in line:
+                break
+        ports = [found[1] for found in map(READY.search, lines) if found]
+        assert ports, b"".join(lines).decode()
+        # Somebody must go on reading, or the server stops when the pipe is full of its log.
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()
+        yield int(ports[0])
+    finally:
+        process.terminate()
+        process.wait()
+        if reader is not None:
+            reader.join()
+        process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def real_server():
+    """``with real_server(path of a configuration) as port``: nats-server itself, on a free port of the loopback."""
+    return _running

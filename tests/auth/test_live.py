@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import re
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import nats
 import pytest
@@ -32,9 +28,6 @@ from gossamer.auth.jwt import encode, encode_signature
 from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.auth.resolver import MemoryResolver
 from gossamer.auth.settings import AuthSettings
-
-SERVER = Path(sys.executable).parent / "nats-server"
-READY = re.compile(rb"Listening for client connections on 127\.0\.0\.1:(\d+)")
 
 OPERATOR, OPERATOR_SIGNING, STRANGER = (KeyPair.generate(KeyKind.OPERATOR) for _ in range(3))
 SYSTEM, TENANT, SIGNING, SCOPED, CLOSED, EXPIRED, FOREIGN = (KeyPair.generate(KeyKind.ACCOUNT) for _ in range(7))
@@ -100,29 +93,15 @@ def granted(**changes):
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory):
+def port(tmp_path_factory, real_server):
     home = tmp_path_factory.mktemp("server")
     preload = "\n".join(f"  {key}: {token}" for key, token in ACCOUNTS.items())
     config = home / "server.conf"
     config.write_text(
         f"listen: 127.0.0.1:-1\noperator: {OPERATOR_JWT}\nresolver: MEMORY\nresolver_preload {{\n{preload}\n}}\n"
     )
-    process = subprocess.Popen([SERVER, "-c", config], stderr=subprocess.PIPE)
-    try:
-        lines = []
-        found = None
-        for line in process.stderr:
-            lines.append(line)
-            found = found or READY.search(line)
-            if b"Server is ready" in line:
-                break
-        assert found, b"".join(lines).decode()
-        yield int(found[1])
-    finally:
-        process.terminate()
-        process.stderr.read()
-        process.stderr.close()
-        process.wait()
+    with real_server(config) as port:
+        yield port
 
 
 class Line:

@@ -61,13 +61,22 @@ def test_a_wildcard_subscription_must_be_contained_in_an_entry():
     assert may_subscribe(permissions, "a.>", literal_wildcards=True)
 
 
+def test_a_reserved_queue_is_not_opened_by_a_wider_subscription():
+    permissions = Permissions(subscribe=lists((">", "a.* v1")))
+    assert may_subscribe(permissions, "a.b", "v1")
+    assert not may_subscribe(permissions, "a.b", "v2")
+    assert not may_subscribe(permissions, "a.>", "v2")
+    assert not may_subscribe(permissions, "a.>", "v2", literal_wildcards=True)
+    assert may_subscribe(permissions, "a.>")
+
+
 def test_verdicts_name_their_rule():
     permissions = Permissions(publish=lists(("ok.>",), ("ok.no",)), subscribe=lists(("q v1", "s"), ("s bad",)))
     assert may_publish(permissions, "ok.yes").rule == 'allow "ok.>"'
     assert may_publish(permissions, "ok.no").rule == 'deny "ok.no"'
     assert may_publish(permissions, "other").rule == NOT_ALLOWED
     assert may_subscribe(permissions, "q", "v1").rule == 'allow "q v1"'
-    assert may_subscribe(permissions, "q", "v2").rule == 'the queue group is none of allow "q v1"'
+    assert may_subscribe(permissions, "q", "v2").rule == 'its queue group is not let in by allow "q v1"'
     assert may_subscribe(permissions, "q").rule == 'only in a queue group: allow "q v1"'
     assert may_subscribe(permissions, "s", "bad").rule == 'deny "s bad"'
     assert may_publish(Permissions(publish=lists(())), "x").rule == EMPTY_ALLOW
