@@ -7,6 +7,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gossamer.auth.claims import AccountClaims, OperatorClaims, UserClaims
 from gossamer.operator.failure import Failure
@@ -26,6 +27,8 @@ class Store:
     def __init__(self, root: Path, changes: ChangeSet) -> None:
         self.root = root
         self._changes = changes
+        # Claims already decoded, by their token: one command reads the same few over and over.
+        self._opened: dict[bytes, Stored[Any]] = {}
 
     # Paths. Every name passes checked_name on its way into one.
 
@@ -163,7 +166,11 @@ class Store:
                 hint=_there_are(kind.TYPE, others()),
                 path=str(path),
             )
-        return open_token(kind, content.decode("utf-8", "replace"), str(path))
+        known = self._opened.get(content)
+        if known is None or not isinstance(known.claims, kind):
+            known = open_token(kind, content.decode("utf-8", "replace"), str(path))
+            self._opened[content] = known
+        return known
 
 
 def _there_are(kind: str, names: list[str]) -> str:

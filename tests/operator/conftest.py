@@ -30,6 +30,14 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """No waiting for the disk, for most of the time goes there; what would have been synced is counted."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    return synced
+
+
 @pytest.fixture
 def stores(home: Path) -> Path:
     """Where the stores of the home folder are."""

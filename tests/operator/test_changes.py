@@ -14,12 +14,13 @@ def modes(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_written_files_and_folders_are_private(tmp_path: Path) -> None:
+def test_written_files_and_folders_are_private(tmp_path: Path, quick_disk: list[int]) -> None:
     changes = ChangeSet()
     changes.write(tmp_path / "a" / "b" / "c.jwt", b"text")
     changes.commit()
     assert (tmp_path / "a" / "b" / "c.jwt").read_bytes() == b"text"
     assert modes(tmp_path / "a" / "b" / "c.jwt") == 0o600
+    assert len(quick_disk) == 2  # the file, and the folder that names it
     assert modes(tmp_path / "a") == modes(tmp_path / "a" / "b") == 0o700
 
 

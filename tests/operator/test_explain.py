@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gossamer.auth.policy import NO_RESTRICTION, NOT_ALLOWED
 from gossamer.operator.testing import run, run_ok
 
 
@@ -40,22 +41,23 @@ def ask(action: str, user: str, subject: str, *more: str) -> dict[str, Any]:
     [
         ("pub", "own", "a.b", [], True, 'allow "a.*"', "user"),
         ("pub", "own", "a.no", [], False, 'deny "a.no"', "user"),
-        ("pub", "own", "a.b.c", [], False, "no allow entry covers it", "user"),
+        ("pub", "own", "a.b.c", [], False, NOT_ALLOWED, "user"),
         ("sub", "own", "s.x", [], True, 'allow "s.*"', "user"),
         ("sub", "own", "s.no", [], False, 'deny "s.no"', "user"),
         ("sub", "own", "w", ["--queue", "v1"], True, 'allow "w v1"', "user"),
-        ("sub", "own", "w", ["--queue", "v2"], False, 'the queue group is none of allow "w v1"', "user"),
+        ("sub", "own", "w", ["--queue", "v2"], False, 'allow "w v1"', "user"),
         ("pub", "default", "x", [], True, 'allow ">"', "account-default"),
         ("pub", "default", "admin.x", [], False, 'deny "admin.>"', "account-default"),
         ("pub", "scoped", "p.scoped.x", [], True, 'allow "p.scoped.>"', "role"),
-        ("pub", "scoped", "p.other.x", [], False, "no allow entry covers it", "role"),
-        ("sub", "scoped", "anything.>", [], True, "no restriction", "role"),
-        ("pub", "SYS/sys", "anything", [], True, "no restriction", "none"),
+        ("pub", "scoped", "p.other.x", [], False, NOT_ALLOWED, "role"),
+        ("sub", "scoped", "anything.>", [], True, NO_RESTRICTION, "role"),
+        ("pub", "SYS/sys", "anything", [], True, NO_RESTRICTION, "none"),
     ],
 )
 def test_rules(action: str, user: str, subject: str, more: list[str], allowed: bool, rule: str, source: str) -> None:
     found = ask(action, user, subject, *more)
-    assert (found["allowed"], found["rule"], found["source"]) == (allowed, rule, source)
+    assert (found["allowed"], found["source"]) == (allowed, source)
+    assert rule in found["rule"]
     assert found["connects"]
     if source != "none":
         assert found["place"]

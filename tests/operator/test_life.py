@@ -74,9 +74,9 @@ async def client(server: ServerProcess, credentials: Path, heard: Heard | None =
         await connection.close()
         if connection._transport is not None:
             # nats.py leaves the socket open when it was refused.
-            connection._transport.close()
+            connection._transport.close()  # type: ignore[no-untyped-call]
             with contextlib.suppress(ConnectionError):
-                await connection._transport.wait_closed()
+                await connection._transport.wait_closed()  # type: ignore[no-untyped-call]
 
 
 def creds(keys: Path, account: str, user: str) -> Path:
