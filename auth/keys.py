@@ -5,6 +5,8 @@ Stricter than the reference where that is safe: the prefix byte must be exact, a
 bits at the end of the text must be zero, so that one key has one text.
 """
 
+import binascii
+import functools
 import os
 from collections.abc import Callable
 from enum import Enum
@@ -52,23 +54,7 @@ _KIND_BY_PREFIX = {kind.value: kind for kind in KeyKind}
 
 def crc16(data: bytes) -> int:
     """CRC-16/XMODEM: polynomial 0x1021, initial value 0, nothing reflected."""
-    crc = 0
-    for byte in data:
-        crc = ((crc << 8) & 0xFFFF) ^ _CRC_TABLE[(crc >> 8) ^ byte]
-    return crc
-
-
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte << 8
-        for _ in range(8):
-            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-        table.append(crc)
-    return tuple(table)
-
-
-_CRC_TABLE = _crc_table()
+    return binascii.crc_hqx(data, 0)
 
 
 def encode_base32(data: bytes) -> str:
@@ -119,6 +105,7 @@ def encode_public(kind: KeyKind, raw: bytes) -> str:
     return _encode_checked(bytes([kind.value]) + raw)
 
 
+@functools.lru_cache(maxsize=4096)  # the same few keys come again with every connection; a failure is not kept
 def decode_public(text: str, *, line_breaks: bool = False) -> tuple[KeyKind, bytes]:
     """Kind and 32 raw bytes of a public key. Raises NkeyError (``nkeys: invalid public key`` and others)."""
     data = _decode_checked(text, line_breaks)

@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
-import msgspec
 from msgspec import field
 
-from gossamer.auth.claims.part import ClaimsError, Integer, Part, json_text, plain, read_part
+from gossamer.auth.claims.part import ClaimsError, Integer, Part, json_text, member_names, plain, read_part
 from gossamer.auth.keys import KeyKind, encode_base32
 
 VERSION = 2
@@ -42,9 +41,8 @@ class Claims(Part, frozen=True, kw_only=True):
     def body(self) -> dict[str, Any]:
         """The members of ``nats`` in the order in which they are written."""
         found: dict[str, Any] = {}
-        for info in msgspec.structs.fields(self):
-            name = info.encode_name
-            value = getattr(self, info.name)
+        for attribute, name in member_names(type(self)):
+            value = getattr(self, attribute)
             if name.startswith(_NATS) and name not in _LAST:
                 name = name.removeprefix(_NATS)
                 if value or name in self.ALWAYS or isinstance(value, Part):

@@ -6,6 +6,7 @@ that is empty, zero or false is left out unless ``ALWAYS`` names it. Members tha
 and written again. To change a claim, use ``msgspec.structs.replace``.
 """
 
+import functools
 import json
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -39,13 +40,18 @@ class Part(Struct, frozen=True, kw_only=True):
     def members(self) -> dict[str, Any]:
         """The JSON members to write, in order."""
         found: dict[str, Any] = {}
-        for info in msgspec.structs.fields(self):
-            name = info.encode_name
-            value = getattr(self, info.name)
+        for attribute, name in member_names(type(self)):
+            value = getattr(self, attribute)
             if name != _UNKNOWN and (value or name in self.ALWAYS or isinstance(value, Part)):
                 found[name] = plain(value)
         found.update(self.unknown)
         return found
+
+
+@functools.cache
+def member_names(kind: type[Part]) -> tuple[tuple[str, str], ...]:
+    """Attribute and JSON name of each member, in order. Asking msgspec resolves annotations anew each time."""
+    return tuple((info.name, info.encode_name) for info in msgspec.structs.fields(kind))
 
 
 def plain(value: Any) -> Any:
@@ -94,9 +100,9 @@ def _without_nulls(value: Any) -> Any:
 def _keep_unknown(part: Any, raw: Any) -> None:
     if isinstance(part, Part) and isinstance(raw, dict):
         left = dict(raw)
-        for info in msgspec.structs.fields(part):
-            if info.encode_name in left:
-                _keep_unknown(getattr(part, info.name), left.pop(info.encode_name))
+        for attribute, name in member_names(type(part)):
+            if name in left:
+                _keep_unknown(getattr(part, attribute), left.pop(name))
         part.unknown.update(left)
     elif isinstance(part, tuple) and isinstance(raw, list):
         for item, source in zip(part, raw, strict=True):
