@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import bcrypt
 
+from gossamer.mesh.peers.route_settings import is_hash
 from gossamer.mesh.peers.route_world import DialOutcome, Timer
 from gossamer.mesh.world import Randomness
 
 #: A connect that takes longer counts as failed (spec routes 13).
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
-_BCRYPT: Final = ("$2a$", "$2b$", "$2x$", "$2y$")
 
 
 class LoopScheduler:
@@ -96,7 +96,7 @@ class LoopDialer:
         return made.detach()
 
     async def _verify(self, given: str, expected: str, done: Callable[[bool], None]) -> None:
-        if expected.startswith(_BCRYPT):
+        if is_hash(expected):
             right = await self._loop.run_in_executor(None, _matches_hash, given, expected)
         else:
             await asyncio.sleep(0)  # never from inside the call

@@ -35,7 +35,7 @@ from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers.route_core import RouteCore
-from gossamer.mesh.peers.route_settings import settings_from
+from gossamer.mesh.peers.route_settings import is_hash, settings_from
 from gossamer.mesh.peers.route_world import (
     Dialer,
     DialOutcome,
@@ -106,6 +106,10 @@ class RouteManager:
         routes. ``client_urls`` are this node's own ``host:port`` for clients."""
         options = self._options
         self._configure_engine()
+        if is_hash(options.password):
+            self._log.warning(
+                "The cluster password is a bcrypt hash: nodes that we hear of by gossip cannot be dialled with it"
+            )
         info = self._core.prepare(port, tuple(client_urls))
         timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
         self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)

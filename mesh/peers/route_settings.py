@@ -85,6 +85,11 @@ def parse_url(text: str) -> RouteUrl:
     )
 
 
+def is_hash(password: str) -> bool:
+    """A bcrypt hash, not the password itself?"""
+    return password.startswith(("$2a$", "$2b$", "$2x$", "$2y$"))
+
+
 def is_literal(host: str) -> bool:
     """An IP address, not a name?"""
     try:

@@ -22,7 +22,8 @@ async def until(condition: Callable[[], bool], what: Callable[[], object], secon
 
 
 class RealServer:
-    """One nats-server in a cluster. ``routes``: ports on loopback that it dials, as ``user`` (``name:password@``)."""
+    """One nats-server in a cluster, whose name is ``title``. ``routes``: ports on loopback that it dials, as ``user``
+    (``name:password@``)."""
 
     def __init__(
         self,
@@ -33,13 +34,15 @@ class RealServer:
         cluster: str = "",
         more: str = "",
         user: str = "",
-    ):
+        title: str = "CL",
+    ) -> None:
         self.name = name
         self._directory = directory / name
         self._routes = routes
         self._cluster = cluster
         self._more = more
         self._user = user
+        self._title = f"name: {title}," if title else ""
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, list[str]] = {}
         self._port = {"nats": -1, "cluster": -1, "monitoring": -1}
@@ -56,7 +59,7 @@ class RealServer:
             http: "127.0.0.1:{self._port["monitoring"]}"
             ports_file_dir: "{self._directory}"
             {self._more}
-            cluster {{ name: CL, listen: "127.0.0.1:{self._port["cluster"]}", routes: [{urls}] {self._cluster} }}
+            cluster {{ {self._title} listen: "127.0.0.1:{self._port["cluster"]}", routes: [{urls}] {self._cluster} }}
             """
         )
         file = self._directory / f"nats-server_{self._spawn(config)}.ports"

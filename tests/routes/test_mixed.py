@@ -12,8 +12,6 @@ import pytest
 from nats.aio.msg import Msg
 from route_real import RealServer, until
 
-pytest.importorskip("gossamer.mesh.engine.core", reason="the engine is not compiled")
-
 from gossamer.mesh.options.options import ClusterOptions, Options
 from gossamer.mesh.server import Server
 
@@ -23,10 +21,12 @@ WHOLE = Counter({"": 3, "$SYS": 1})
 class Ours:
     """One of our servers, in this process; after a stop it can come back on the same ports."""
 
-    def __init__(self, name: str, routes: tuple[int, ...], **cluster: object) -> None:
+    def __init__(
+        self, name: str, routes: tuple[int, ...], login: str = "", title: str = "CL", **cluster: object
+    ) -> None:
         self.name = name
-        self._cluster = {"name": "CL", "host": "127.0.0.1", "port": -1} | cluster
-        self._routes = tuple(f"nats-route://127.0.0.1:{port}" for port in routes)
+        self._cluster = {"name": title, "host": "127.0.0.1", "port": -1} | cluster
+        self._routes = tuple(f"nats-route://{login}127.0.0.1:{port}" for port in routes)
         self._port = -1
         self.server: Server | None = None
 
@@ -72,6 +72,8 @@ class Ours:
 
 
 class Theirs(RealServer):
+    """A nats-server."""
+
     async def end(self) -> None:
         self.kill()
 
@@ -97,15 +99,16 @@ class Mesh:
         self.living: set[str] = set()
         self.clients: list[nats.NATS] = []
 
-    async def add(self, name: str, *seeds: str, **cluster: object) -> Member:
-        """A name that begins with "real" is a nats-server."""
+    async def add(self, name: str, *seeds: str, login: str = "", **cluster: object) -> Member:
+        """A name that begins with "real" is a nats-server. ``login``: ``user:password@`` for its route URLs."""
         ports = tuple(self.members[seed].route_port for seed in seeds)
+        title = str(cluster.pop("title", "CL"))
         member: Member
         if name.startswith("real"):
             more = "".join(f", {key}: {value}" for key, value in cluster.items())
-            member = Theirs(self.directory, name, routes=ports, cluster=more)
+            member = Theirs(self.directory, name, routes=ports, cluster=more, user=login, title=title)
         else:
-            member = Ours(name, ports, **cluster)
+            member = Ours(name, ports, login, title, **cluster)
         self.members[name] = member
         await member.start()
         self.living.add(name)
@@ -155,6 +158,9 @@ SHAPES = {
 }
 
 
+some_shapes = pytest.mark.parametrize(
+    "shape", [SHAPES[name] for name in ("two of ours, a real seed", "one of ours, our seed", "a chain")]
+)
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
@@ -277,7 +283,7 @@ def test_queue_groups_over_all_nodes(tmp_path: Path, shape: list[tuple[str, ...]
     play(tmp_path, shape, scene)
 
 
-@every_shape
+@some_shapes
 @pytest.mark.parametrize("victim", ["first", "last"])
 def test_a_node_goes_and_comes_back(tmp_path: Path, shape: list[tuple[str, ...]], victim: str) -> None:
     async def scene(mesh: Mesh) -> None:
@@ -302,11 +308,11 @@ def test_a_node_goes_and_comes_back(tmp_path: Path, shape: list[tuple[str, ...]]
                 sent += 1
                 await asyncio.sleep(0.002)
 
-        streaming = asyncio.create_task(stream(1.0))
+        streaming = asyncio.create_task(stream(0.4))
         await mesh.end(lost)
         await streaming
         await until(lambda: not any(lost in mesh.members[name].seen() for name in mesh.living), lambda: mesh.living)
-        streaming = asyncio.create_task(stream(1.5))
+        streaming = asyncio.create_task(stream(1.2))
         await mesh.back(lost)
         await mesh.whole()
         await streaming
@@ -388,3 +394,53 @@ def test_quiet_when_whole(tmp_path: Path) -> None:
         assert real.monitor("/varz")["remotes"] == 2
 
     play(tmp_path, SHAPES["two of ours, a real seed"], scene)
+
+
+def test_credentials_and_passwords(tmp_path: Path) -> None:
+    """Everybody has the same cluster user; who is dialled by gossip is dialled with it."""
+
+    async def run() -> None:
+        mesh = Mesh(tmp_path)
+        guard = "{user: u, password: p}"
+        try:
+            await mesh.add("real1", authorization=guard)
+            await mesh.add("ours1", "real1", login="u:p@", user="u", password="p")
+            await mesh.add("ours2", "ours1", login="u:p@", user="u", password="p")
+            await mesh.add("real2", "ours2", login="u:p@", authorization=guard)
+            await mesh.whole()
+            await all_hear(await clients_of(mesh))
+            stranger = await mesh.add("ours3", "ours1", login="u:wrong@", user="u", password="p")
+            await asyncio.sleep(1.5)
+            assert stranger.seen() == {}
+        finally:
+            await mesh.clear()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("", "CL", ""), ("CL", "", ""), ("", "", "CL"), ("", "", "")],
+    ids=["second has a name", "first has a name", "last has a name", "all generated"],
+)
+def test_generated_cluster_names(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    async def run() -> None:
+        mesh = Mesh(tmp_path)
+        try:
+            await mesh.add("real1", title=names[0])
+            await mesh.add("ours1", "real1", title=names[1])
+            await mesh.add("real2", "ours1", title=names[2])
+            await mesh.whole()
+            titles = {str(member.monitor("/varz")["cluster"]["name"]) for member in mesh.members.values()  # type: ignore[index]
+                      if isinstance(member, Theirs)}  # fmt: skip
+            ours = mesh.members["ours1"]
+            assert isinstance(ours, Ours)
+            assert ours.server is not None
+            assert titles == {ours.server.node.cluster_name}
+            if "CL" in names:
+                assert titles == {"CL"}
+            await all_hear(await clients_of(mesh))
+        finally:
+            await mesh.clear()
+
+    asyncio.run(run())
