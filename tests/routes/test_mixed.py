@@ -30,6 +30,9 @@ class Ours:
         self._port = -1
         self.server: Server | None = None
 
+    def dial(self, ports: tuple[int, ...]) -> None:
+        self._routes = tuple(f"nats-route://127.0.0.1:{port}" for port in ports)
+
     async def start(self) -> "Ours":
         cluster = ClusterOptions(**self._cluster, routes=self._routes)  # type: ignore[arg-type]
         options = Options(
@@ -73,6 +76,9 @@ class Ours:
 
 class Theirs(RealServer):
     """A nats-server."""
+
+    def dial(self, ports: tuple[int, ...]) -> None:
+        self._routes = ports
 
     async def end(self) -> None:
         self.kill()
@@ -118,7 +124,10 @@ class Mesh:
         self.living.discard(name)
         await self.members[name].end()
 
-    async def back(self, name: str) -> None:
+    async def back(self, name: str, *seeds: str) -> None:
+        """On its old ports; ``seeds`` replace its routes."""
+        if seeds:
+            self.members[name].dial(tuple(self.members[seed].route_port for seed in seeds))
         await self.members[name].start()
         self.living.add(name)
 
@@ -444,3 +453,21 @@ def test_generated_cluster_names(tmp_path: Path, names: tuple[str, str, str]) ->
             await mesh.clear()
 
     asyncio.run(run())
+
+
+def test_everybody_dials_everybody(tmp_path: Path) -> None:
+    async def scene(mesh: Mesh) -> None:
+        names = sorted(mesh.members)
+        for name in names:  # one after the other is configured with both others
+            await mesh.end(name)
+            await until(lambda: not any(name in mesh.members[each].seen() for each in mesh.living), lambda: name)  # noqa: B023
+            await mesh.back(name, *(other for other in names if other != name))
+            await mesh.whole()
+        clients = await clients_of(mesh)
+        await all_hear(clients)
+        before = {name: mesh.members[name].seen() for name in names}
+        await asyncio.sleep(1.5)  # a round of retries
+        assert {name: mesh.members[name].seen() for name in names} == before
+        await all_hear(clients)
+
+    play(tmp_path, SHAPES["two of ours, a real seed"], scene)

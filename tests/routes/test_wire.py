@@ -81,6 +81,11 @@ class Target:
         if self._real is not None:
             self._real.stop()
 
+    async def stop(self) -> None:
+        """In good order; ours only."""
+        assert self._ours is not None
+        await self._ours.stop()
+
     @property
     def route_port(self) -> int:
         if self._real is not None:
@@ -674,6 +679,28 @@ def test_60_an_error_from_the_peer_closes(tmp_path: Path, kind: str) -> None:
         peer = await target.join()
         peer.say(b"-ERR 'whatever'")
         await peer.ended()
+
+    run(kind, tmp_path, scene)
+
+
+@ours_only
+def test_56_the_last_words(tmp_path: Path, kind: str) -> None:
+    """The listener closes first, so that nobody who loses us can dial us again; then SHUTDOWN, then the end."""
+
+    async def scene(target: Target) -> None:
+        peer = await target.visit(listens=False)
+        peer.say(
+            connect(), info(route_account="$SYS", route_pool_size=1, port=1), b"RS+ $SYS.SERVER.*.SHUTDOWN", b"PING"
+        )
+        while await asyncio.wait_for(peer.reader.readuntil(b"\r\n"), 5) != b"PONG\r\n":
+            pass
+        port = target.route_port
+        stopping = asyncio.create_task(target.stop())
+        rest = await asyncio.wait_for(peer.reader.read(-1), 5)
+        assert re.search(rb"RMSG \$SYS\.SERVER\.\w+\.SHUTDOWN \d+\r\n", rest)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        await stopping
 
     run(kind, tmp_path, scene)
 
