@@ -66,7 +66,7 @@ def encode_base32(data: bytes) -> str:
 
 
 def _decode_base32(text: str) -> tuple[bytes, bool]:
-    """The bytes, and whether the spare bits at the end are zero."""
+    """The bytes, and whether this is their one proper text: no letter more than needed, spare bits zero."""
     number = 0
     for place, letter in enumerate(text):
         value = _VALUES.get(letter)
@@ -74,7 +74,7 @@ def _decode_base32(text: str) -> tuple[bytes, bool]:
             raise NkeyError(f"illegal base32 data at input byte {place}")
         number = number << 5 | value
     length, spare = divmod(len(text) * 5, 8)
-    return (number >> spare).to_bytes(length, "big"), number & ((1 << spare) - 1) == 0
+    return (number >> spare).to_bytes(length, "big"), spare < 5 and number & ((1 << spare) - 1) == 0
 
 
 def _encode_checked(body: bytes) -> str:

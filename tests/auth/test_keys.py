@@ -86,6 +86,16 @@ def test_spare_bits_of_a_seed_must_be_zero():
                 KeyPair.from_seed(seed[:-1] + letter)
 
 
+@pytest.mark.parametrize("key", NKEYS["keys"], ids=lambda key: key["public"][:6])
+def test_a_letter_too_many_makes_no_second_text(key):
+    """``A`` adds nothing but zero bits: lists of revoked keys go by the text, so there must be only one."""
+    for more in ("A", "AA"):
+        with pytest.raises(NkeyError):
+            decode_public(key["public"] + more)
+        with pytest.raises(NkeyError):
+            decode_seed(key["seed"] + more)
+
+
 @pytest.mark.parametrize("sample", NKEYS["crc16"], ids=lambda sample: sample["data_hex"][:8])
 def test_crc16(sample):
     assert crc16(bytes.fromhex(sample["data_hex"])) == sample["crc16"]

@@ -239,6 +239,8 @@ def test_changed_credentials_are_the_same_or_none(text):
 
 @settings(max_examples=300, deadline=None)
 @given(changed(USER.seed) | changed(USER.public) | st.text(max_size=70))
+@example(USER.seed + "A")
+@example(USER.public + "A")
 def test_changed_keys_are_none(text):
     assume(text not in (USER.seed, USER.public))
     for read in (decode_public, decode_seed, KeyPair.from_seed, KeyPair.from_public):
