@@ -108,6 +108,9 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
         sys.stdout = None
         return int(ExitCode.FAILURE)
+    except OSError as error:
+        # Whatever touches the disk says so itself; this is for what nobody thought of.
+        return _failed(Failure(str(error), code="storage", path=str(error.filename or "")), arguments)
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
 
 

@@ -91,6 +91,8 @@ class ChangeSet:
         """Put a file. Writing what is there already changes nothing."""
         if path not in self._pending and self.read(path) == content:
             return
+        # Written again: it goes to the end, behind the keys that the new content may name.
+        self._pending.pop(path, None)
         self._pending[path] = content
 
     def remove(self, path: Path) -> None:

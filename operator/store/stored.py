@@ -8,7 +8,8 @@ from gossamer.auth.claims import Claims, ClaimsError
 from gossamer.auth.claims.envelope import VERSION
 from gossamer.auth.jwt import TokenError, decode_as, encode
 from gossamer.auth.keys import KeyPair, NkeyError
-from gossamer.operator.failure import Failure
+from gossamer.auth.validation import blocking, validate
+from gossamer.operator.failure import ExitCode, Failure
 
 AnyClaims = TypeVar("AnyClaims", bound=Claims)
 
@@ -51,6 +52,22 @@ def sign(claims: AnyClaims, signer: KeyPair, *, now: int, newer_than: int = 0) -
         return Stored(token, decode_as(type(claims), token))
     except (TokenError, ClaimsError, NkeyError) as error:
         raise Failure(f"the claim of {claims.name!r} cannot be signed: {error}", code="unsignable") from None
+
+
+def refuse_new_faults(after: Claims, before: Claims | None = None) -> None:
+    """Raises Failure when servers would refuse ``after`` for something that was not wrong with ``before`` already.
+
+    What was wrong before stays for ``gossamer validate`` to tell: it must not keep anybody from mending another part.
+    """
+    known = set() if before is None else set(blocking(validate(before, 0), times=False))
+    fresh = [text for text in blocking(validate(after, 0), times=False) if text not in known]
+    if fresh:
+        raise Failure(
+            f"servers would refuse {after.TYPE} {after.name!r}: {'; '.join(fresh)}",
+            code="invalid",
+            hint="change what you ask for",
+            exit_code=ExitCode.INVALID,
+        )
 
 
 def same_content(first: Claims, second: Claims) -> bool:

@@ -18,7 +18,7 @@ from gossamer.auth.keys import KeyKind
 from gossamer.operator.failure import Failure, not_available, usage
 from gossamer.operator.store.keystore import read_key_argument
 from gossamer.operator.store.names import checked_name
-from gossamer.operator.store.stored import same_content, sign
+from gossamer.operator.store.stored import refuse_new_faults, same_content, sign
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.edits import (
     ClaimEdit,
@@ -98,6 +98,7 @@ def create_account(
         key = workspace.keystore.generate(KeyKind.ACCOUNT).public
     claims = AccountClaims(name=name, subject=key, limits=AccountLimits.fresh(), exports=tuple(exports))
     claims = _edited(workspace, claims, edit, outcome)
+    refuse_new_faults(claims)
     workspace.store.put_account(operator, sign(claims, signer, now=now))
     outcome.created = outcome.changed = True
     outcome.done.insert(0, f"created account {name!r} ({key})")
@@ -114,7 +115,7 @@ def edit_account(
     operator_claims = signing_operator(workspace, operator)
     before = workspace.store.account(operator, name).claims
     outcome = Outcome()
-    if edit.is_empty:
+    if edit.is_empty and before.issuer in operator_claims.trusted_keys:
         return outcome
     after = _edited(workspace, before, edit, outcome)
     _put_changed(workspace, operator_claims, before, after, outcome, now=now, wish=wish, resign=edit.resign)
@@ -280,10 +281,13 @@ def _put_changed(
     wish: str,
     resign: bool = False,
 ) -> None:
+    # A claim whose signer is not trusted (any more) is no good, whatever it says.
+    resign = resign or before.issuer not in operator.trusted_keys
     if same_content(before.sorted_for_signing(), after.sorted_for_signing()) and not resign:
         outcome.done.clear()
         outcome.note(f"account {before.name!r} is so already")
         return
+    refuse_new_faults(after, before)
     signer = operator_signer(workspace.keystore, operator, wish)
     issued = workspace.store.issued_on_disk(AccountClaims, workspace.store.account_path(operator.name, before.name))
     workspace.store.put_account(operator.name, sign(after, signer, now=now, newer_than=issued))

@@ -10,7 +10,7 @@ from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.operator.failure import Failure, usage
 from gossamer.operator.store.keystore import read_key_argument
 from gossamer.operator.store.names import checked_name
-from gossamer.operator.store.stored import same_content, sign
+from gossamer.operator.store.stored import refuse_new_faults, same_content, sign
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants import accounts, users
 from gossamer.operator.tenants.edits import ClaimEdit, added, edit_tags
@@ -94,6 +94,11 @@ def create_operator(
         workspace.store.put_operator(sign(claims, pair, now=now))
         outcome.created = outcome.changed = True
         outcome.note(f"created operator {name!r} ({pair.public})")
+    elif not workspace.store.is_operator(name):
+        # A machine that died while it was made left the claim without the mark of its folder.
+        workspace.store.put_operator(existing)
+        outcome.changed = True
+        outcome.note(f"completed operator {name!r}")
     claims = workspace.store.operator(name).claims
     # Signing keys come first, so that the system account is signed by one of them.
     outcome.include(edit_operator(workspace, name, _once(workspace, claims, edit), now=now))
@@ -120,6 +125,7 @@ def edit_operator(workspace: Workspace, name: str, edit: OperatorEdit, *, now: i
         outcome.note(f"operator {name!r} is so already")
         return outcome
     signer = operator_identity(workspace.keystore, before, wish)
+    refuse_new_faults(after, before)
     managed = workspace.store.is_managed(name)
     issued = workspace.store.issued_on_disk(OperatorClaims, workspace.store.operator_path(name))
     workspace.store.put_operator(sign(after, signer, now=now, newer_than=issued), managed=managed)

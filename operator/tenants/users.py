@@ -4,13 +4,13 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from gossamer.auth.claims import AccountClaims, UserClaims, UserGrant
+from gossamer.auth.claims import AccountClaims, OperatorClaims, UserClaims, UserGrant
 from gossamer.auth.credentials import CredentialsError, format_credentials, format_token
 from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.keystore import read_key_argument
 from gossamer.operator.store.names import checked_name
-from gossamer.operator.store.stored import same_content, sign
+from gossamer.operator.store.stored import refuse_new_faults, same_content, sign
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants import accounts
 from gossamer.operator.tenants.edits import ClaimEdit, GrantEdit, edit_grant, edit_tags
@@ -59,7 +59,10 @@ def create_user(
                 code="exists",
                 hint="change it with: gossamer user edit, or pass --exist-ok",
             )
-        return edit_user(workspace, operator, account, name, edit, now=now, wish=wish)
+        outcome = edit_user(workspace, operator, account, name, edit, now=now, wish=wish)
+        if not workspace.changes.exists(credentials_path(workspace, operator, account, name)):
+            _put_credentials(workspace, operator, account, name, outcome)
+        return outcome
     signer = account_signer(workspace.keystore, operator_claims, account_claims, wish)
     _check_scope(account_claims, signer.public, edit)
     pair: KeyPair | None
@@ -78,6 +81,7 @@ def create_user(
         issuer_account=_issuer_account(account_claims, signer.public),
     )
     claims = _edited(claims, edit)
+    refuse_new_faults(claims)
     outcome = Outcome(created=True, changed=True)
     outcome.note(f"created user {name!r} ({key}) in account {account!r}")
     _warn_of_wide_names(account_claims, signer.public, claims, outcome)
@@ -105,9 +109,12 @@ def edit_user(
     account_claims = workspace.store.account(operator, account).claims
     before = workspace.store.user(operator, account, name).claims
     outcome = Outcome()
-    if edit.is_empty and not wish:
+    allowed = _allowed_signers(account_claims, operator_claims)
+    if edit.is_empty and not wish and before.issuer in allowed:
         return outcome
-    signer = _same_signer(workspace, account_claims, operator_claims.strict_signing_key_usage, before, wish)
+    signer = None
+    if not wish and before.issuer in allowed:
+        signer = workspace.keystore.signer(before.issuer)
     signer = signer or account_signer(workspace.keystore, operator_claims, account_claims, wish)
     _check_scope(account_claims, signer.public, edit)
     base = before
@@ -129,6 +136,7 @@ def edit_user(
     if same_content(before, after) and before.issuer == signer.public and not edit.resign:
         outcome.note(f"user {name!r} is so already")
         return outcome
+    refuse_new_faults(after, before)
     issued = workspace.store.issued_on_disk(UserClaims, workspace.store.user_path(operator, account, name))
     stored = sign(after, signer, now=now, newer_than=issued)
     if account_claims.is_revoked(before.subject, before.issued_at) and not account_claims.is_revoked(
@@ -228,13 +236,9 @@ def _issuer_account(account: AccountClaims, signer: str) -> str:
     return "" if signer == account.subject else account.subject
 
 
-def _same_signer(
-    workspace: Workspace, account: AccountClaims, strict: bool, claims: UserClaims, wish: str
-) -> KeyPair | None:
-    if wish:
-        return None
-    allowed = account.signing_key_texts if strict else (account.subject, *account.signing_key_texts)
-    return workspace.keystore.signer(claims.issuer) if claims.issuer in allowed else None
+def _allowed_signers(account: AccountClaims, operator: OperatorClaims) -> tuple[str, ...]:
+    keys = account.signing_key_texts
+    return keys if operator.strict_signing_key_usage else (account.subject, *keys)
 
 
 def _check_scope(account: AccountClaims, signer: str, edit: UserEdit) -> None:

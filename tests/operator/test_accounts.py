@@ -246,6 +246,14 @@ def test_nonsense_is_a_usage_error(flags: list[str], home: Path) -> None:
     assert fingerprint(home) == before
 
 
+def test_what_servers_would_refuse_is_not_signed(home: Path) -> None:
+    before = fingerprint(home)
+    refused = run("account", "create", "A", "--description", "x" * 9000)
+    assert refused.code == 5
+    assert "servers would refuse" in refused.err
+    assert fingerprint(home) == before
+
+
 def test_several_accounts_need_a_choice() -> None:
     run_ok("account", "create", "A")
     run_ok("account", "create", "B")

@@ -8,6 +8,9 @@ import pytest
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.changes import ChangeSet
 from gossamer.operator.store.lock import locked
+from gossamer.operator.store.workspace import Workspace
+from gossamer.operator.tenants.inventory import inventory
+from gossamer.operator.testing import run, run_ok
 
 
 def modes(path: Path) -> int:
@@ -77,3 +80,33 @@ def test_lock_is_held_by_one(tmp_path: Path) -> None:
     assert caught.value.code == "locked"
     with locked(tmp_path, wait_s=0):
         pass
+
+
+def test_a_crash_leaves_no_claim_without_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine dies after any number of renames: whatever is on disk opens, and its keys are there."""
+    real = Path.replace
+    renames = 0
+
+    def counting(source: Path, target: Path) -> Path:
+        nonlocal renames
+        renames += 1
+        if renames > limit:
+            raise OSError(5, "the power is gone")
+        return real(source, target)
+
+    monkeypatch.setattr(Path, "replace", counting)
+    limit = 1000
+    run_ok("init", "DEMO", "-H", str(tmp_path / "whole"))
+    total = renames
+    assert total > 12
+    for limit in range(total):
+        folder = tmp_path / str(limit)
+        renames = 0
+        assert run("init", "DEMO", "-H", str(folder)).code == 1
+        workspace = Workspace.at(folder)
+        for use in inventory(workspace, workspace.store.operators()):
+            assert use.stored, (limit, use)
+        renames = -1000  # the power is back
+        run_ok("init", "DEMO", "-H", str(folder), "--exist-ok")
+        assert run_ok("validate", "-H", str(folder), "--json").data["findings"] == []
+        assert (folder / "creds" / "DEMO" / "DEMO" / "DEMO.creds").exists()
