@@ -78,7 +78,7 @@ cdef inline void trace(Core* core, Link* link, char* line, char* end) noexcept n
 
 cdef inline uint8_t wait_for_body(Link* link, char* at, char* end, char* body, int64_t total) noexcept nogil:
     """Is the payload still coming? A long message gets a buffer of its own size."""
-    if end - body >= total + 2:
+    if end - body >= total + 2 or (end - body > total and body[total] != 13):
         return 0
     if (body - at) + total + 2 > BIG_MESSAGE:
         link.big_need = <uint32_t>((body - at) + total + 2)
@@ -397,7 +397,12 @@ cdef char* parse_other(Core* core, Link* link, char* at, char* end) noexcept nog
                 return at
         elif letters(at, b"info", 4) and is_blank(at[4]):
             following = control_line(core, link, at, end, 5, &line, &size)
-            return at if following == NULL else following
+            if following == NULL:
+                return at
+            if size < 2 or line[0] != 123 or line[size - 1] != 125:     # not an object
+                violation(core, link)
+                return at
+            return following
     elif at[0] == 43:                                   # +OK: ignored
         if have < 3:
             if have == 1 or (at[1] | 32) == 111:

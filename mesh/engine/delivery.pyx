@@ -16,6 +16,7 @@ from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin, mail_denied
 from gossamer.mesh.engine.match cimport match_lookup, match_may_publish
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room, pick
+from gossamer.mesh.engine.quoting cimport buffer_quoted
 from gossamer.mesh.engine.output cimport commit, output_add, output_error, output_flush_all, output_share, reserve
 from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
 from gossamer.mesh.engine.subject cimport matches, subject_literal
@@ -457,9 +458,6 @@ cdef void no_responders(Core* core, Message* message) noexcept nogil:
     commit(core, link, <uint32_t>(to - start))
     link.out_messages += 1
     link.out_bytes += size
-    one.delivered += 1
-    if one.max and one.delivered >= one.max:
-        subscription_end(core, one)
 
 
 cdef void refuse(Core* core, Link* link, int action, const char* words, uint32_t words_size, char* subject,
@@ -468,9 +466,8 @@ cdef void refuse(Core* core, Link* link, int action, const char* words, uint32_t
     core.line_other.size = 0
     buffer_add(&core.line_other, b"Permissions Violation for Publish ", 34)
     buffer_add(&core.line_other, words, words_size)
-    buffer_add(&core.line_other, b" \"", 2)
-    buffer_add(&core.line_other, subject, size)
-    buffer_add(&core.line_other, b"\"", 1)
+    buffer_add(&core.line_other, b" ", 1)
+    buffer_quoted(&core.line_other, subject, size)
     output_error(core, link, core.line_other.data, <uint32_t>core.line_other.size)
     mail_denied(core, link, action, subject, size, NULL, 0)
 
@@ -480,7 +477,7 @@ cdef inline uint8_t reserved_reply(Message* message) noexcept nogil:
     cdef char* reply = message.reply
     cdef uint32_t size = message.reply_size
     if reply[0] == 95:
-        return (size > 4 and memcmp(reply, b"_R_.", 4) == 0) or (size >= 5 and memcmp(reply, b"_GR_.", 5) == 0)
+        return (size >= 4 and memcmp(reply, b"_R_.", 4) == 0) or (size >= 5 and memcmp(reply, b"_GR_.", 5) == 0)
     if reply[0] == 36:
         return (size >= 8 and memcmp(reply, b"$JS.ACK.", 8) == 0) or (size >= 4 and memcmp(reply, b"$GR.", 4) == 0)
     return 0

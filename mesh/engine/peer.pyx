@@ -113,7 +113,7 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     if total < 0 or header < 0 or header > total or sizes == line:
         violation(core, link)
         return at
-    if end - body < total + 2:
+    if end - body < total + 2 and not (end - body > total and body[total] != 13):
         if (body - at) + total + 2 > BIG_MESSAGE:
             link.big_need = <uint32_t>((body - at) + total + 2)
         return at

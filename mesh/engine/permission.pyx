@@ -97,19 +97,18 @@ cdef uint8_t may_subscribe(Permission* permission, const char* subject, uint32_t
     """A queue subscription is allowed by a plain entry, unless matching entries name queues: then by one of those."""
     cdef uint32_t i
     cdef Pattern* entry
-    cdef uint8_t plain = 0, queued = 0, queue_named = 0
+    cdef uint8_t plain = 0, queued = 0, queue_named = 0, contained
     cdef uint8_t allowed
     if permission.subscribe_allow.present:
         for i in range(permission.subscribe_allow.count):
             entry = &permission.subscribe_allow.entries[i]
-            if not covers(entry.subject, entry.subject_size, subject, size):
-                continue
+            contained = covers(entry.subject, entry.subject_size, subject, size)
             if entry.queue_size == 0:
-                plain = 1
-            elif queue_size:
+                plain |= contained
+            elif queue_size and (contained or pattern_matches(entry, subject, size)):
+                # An entry that names queues restricts them even where it is too narrow to allow.
                 queued = 1
-                if queue_matches(entry, queue, queue_size):
-                    queue_named = 1
+                queue_named |= contained and queue_matches(entry, queue, queue_size)
         allowed = queue_named if queued else plain
         if not allowed:
             return 0

@@ -255,7 +255,8 @@ cdef void read_big(Core* core, Link* link) noexcept nogil:
     link.last_activity_ns = core.now_ns
     link.big_size += <uint32_t>got
     if link.big_size < link.big_need:
-        link.readable = 0
+        if not link.hang_up:
+            link.readable = 0
         return
     big = link.big
     end = big + link.big_need
@@ -290,7 +291,7 @@ cdef void read_some(Core* core, Link* link) noexcept nogil:
         if got == 0 or (errno != EAGAIN and errno != EINTR):
             end_of_input(core, link, got)
         return
-    if got < READ_SIZE:
+    if got < READ_SIZE and not link.hang_up:
         link.readable = 0
     link.last_activity_ns = core.now_ns
     if before:
@@ -521,6 +522,8 @@ cdef void run_loop(Core* core) noexcept nogil:
                     link_drained(core, link)
             if events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
                 link.readable = 1
+                if events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                    link.hang_up = 1
                 link_ready(core, link)
         tick(core)
     pthread_mutex_unlock(&core.state_lock)

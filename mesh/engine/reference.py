@@ -322,13 +322,27 @@ class ReferenceNode:
     def join_route(self, number: int, *, headers: bool = True, pool_index: int = -1, dedicated: bytes = b"") -> Link:
         """A route is ready: everything its accounts are interested in goes out on it."""
         link = self.links[number] = Link(number, headers=headers, pool_index=pool_index, dedicated=dedicated)
+        accounts = {one.account for one in self.subscriptions if self._carries(link, one.account)}
+        counts = [item for account in accounts for item in self.local_interest(account).items()]
+        link.send(*(self._interest_line(link, key, count) for key, count in counts))
+        return link
+
+    def local_interest(self, account: bytes) -> dict[tuple[bytes, bytes, bytes], int]:
+        """How many subscriptions here, by account, subject and queue."""
         counts: dict[tuple[bytes, bytes, bytes], int] = {}
         for one in self.subscriptions:
-            if self._carries(link, one.account):
+            if one.account == account:
                 key = (one.account, one.subject, one.queue)
                 counts[key] = counts.get(key, 0) + 1
-        link.send(*(self._interest_line(link, key, count) for key, count in counts.items()))
-        return link
+        return counts
+
+    def announced(self, number: int) -> dict[tuple[bytes, bytes, bytes], int]:
+        """What the peer of this route must believe: the weight for a queue, 1 for plain interest."""
+        link = self.links[number]
+        accounts = {one.account for one in self.subscriptions if self._carries(link, one.account)}
+        return {
+            key: count if key[2] else 1 for account in accounts for key, count in self.local_interest(account).items()
+        }
 
     def feed(self, number: int, data: bytes) -> None:
         """Bytes from a peer; everything complete in them is carried out."""
@@ -358,8 +372,7 @@ class ReferenceNode:
         link.settings.permissions = permissions
         gone = [one for one in link.subscriptions.values() if not permissions.may_subscribe(one.subject, one.queue)]
         link.send(*(_subscription_error(one.subject, one.queue, b" (sid " + quoted(one.sid) + b")") for one in gone))
-        for one in gone:
-            self._remove(one)
+        self._remove(*gone)
 
     def subscribe(self, identity: int, account: bytes, subject: bytes, queue: bytes = b"") -> None:
         """A subscription of the control plane; ``identity`` is what ``Engine.subscribe`` gave."""
@@ -367,8 +380,7 @@ class ReferenceNode:
 
     def unsubscribe(self, identity: int) -> None:
         """The end of a ``subscribe``."""
-        for one in [one for one in self.subscriptions if one.link == 0 and one.sid == b"%d" % identity]:
-            self._remove(one)
+        self._remove(*[one for one in self.subscriptions if one.link == 0 and one.sid == b"%d" % identity])
 
     def publish(
         self, account: bytes, subject: bytes, data: bytes = b"", *, reply: bytes = b"", header_size: int = 0
@@ -640,27 +652,34 @@ class ReferenceNode:
 
     def _insert(self, one: Subscription) -> None:
         self.subscriptions.append(one)
-        self._announce(one)
+        news: dict[int, Batch] = {}
+        self._announce(one, news)
+        for number, lines in news.items():
+            self.links[number].send(*lines)
 
-    def _remove(self, one: Subscription) -> None:
-        self.subscriptions.remove(one)
-        if one.link:
-            del self.links[one.link].subscriptions[one.sid]
-        self._announce(one)
+    def _remove(self, *gone: Subscription) -> None:
+        """At once, so in no order that others could see."""
+        news: dict[int, Batch] = {}
+        for one in gone:
+            self.subscriptions.remove(one)
+            if one.link:
+                del self.links[one.link].subscriptions[one.sid]
+            self._announce(one, news)
+        for number, lines in news.items():
+            self.links[number].send(*lines)
 
     def _forget(self, link: Link) -> None:
-        for one in list(link.subscriptions.values()):
-            self._remove(one)
+        self._remove(*link.subscriptions.values())
         link.interest.clear()
 
-    def _announce(self, changed: Subscription) -> None:
+    def _announce(self, changed: Subscription, news: dict[int, Batch]) -> None:
         key = (changed.account, changed.subject, changed.queue)
-        count = sum((one.account, one.subject, one.queue) == key for one in self.subscriptions)
+        count = self.local_interest(changed.account).get(key, 0)
         appeared = changed in self.subscriptions
         if changed.queue or count == (1 if appeared else 0):
             for link in self.links.values():
                 if self._carries(link, changed.account):
-                    link.send(self._interest_line(link, key, count))
+                    news.setdefault(link.number, []).append(self._interest_line(link, key, count))
 
     def _usable(self, one: Subscription, message: Message) -> bool:
         if one.account != message.account or not subject_matches(one.subject, message.subject):

@@ -16,6 +16,7 @@ from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer
 from gossamer.mesh.engine.output cimport output_error
 from gossamer.mesh.engine.permission cimport may_subscribe
+from gossamer.mesh.engine.quoting cimport buffer_quoted
 from gossamer.mesh.engine.subject cimport subject_valid, token_count
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
@@ -154,13 +155,11 @@ cdef void deny(Core* core, Link* link, char* subject, uint32_t size, char* queue
                const char* ending, uint32_t ending_size) noexcept nogil:
     """``Permissions Violation for Subscription to "<subject>"[ using queue "<queue>"]<ending>``."""
     core.line.size = 0
-    buffer_add(&core.line, b"Permissions Violation for Subscription to \"", 43)
-    buffer_add(&core.line, subject, size)
-    buffer_add(&core.line, b"\"", 1)
+    buffer_add(&core.line, b"Permissions Violation for Subscription to ", 42)
+    buffer_quoted(&core.line, subject, size)
     if queue_size:
-        buffer_add(&core.line, b" using queue \"", 14)
-        buffer_add(&core.line, queue, queue_size)
-        buffer_add(&core.line, b"\"", 1)
+        buffer_add(&core.line, b" using queue ", 13)
+        buffer_quoted(&core.line, queue, queue_size)
     buffer_add(&core.line, ending, ending_size)
     output_error(core, link, core.line.data, <uint32_t>core.line.size)
     mail_denied(core, link, ACTION_SUBSCRIBE, subject, size, queue, queue_size)
@@ -172,9 +171,6 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
     cdef Subscription* one
     cdef int64_t limit
     cdef char* text
-    if not subject_valid(subject, size):
-        output_error(core, link, b"Invalid Subject", 15)
-        return 0
     if link.permission != NULL and not may_subscribe(link.permission, subject, size, queue, queue_size):
         deny(core, link, subject, size, queue, queue_size, NULL, 0)
         return 0
@@ -195,6 +191,9 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
         return 0
     if sid_find(link, sid, sid_size) != NULL:
         return 1
+    if not subject_valid(subject, size):
+        output_error(core, link, b"Invalid Subject", 15)
+        return 0
     one = <Subscription*>calloc(1, sizeof(Subscription) + sid_size + 1 + 64)
     if one == NULL:
         return 0
@@ -241,9 +240,9 @@ cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
         if link.permission != NULL and one.terminal != NULL and not may_subscribe(
                 link.permission, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size):
             core.line_other.size = 0
-            buffer_add(&core.line_other, b" (sid \"", 7)
-            buffer_add(&core.line_other, sid_text(one) + 1, one.sid_size - 1)
-            buffer_add(&core.line_other, b"\")", 2)
+            buffer_add(&core.line_other, b" (sid ", 6)
+            buffer_quoted(&core.line_other, sid_text(one) + 1, one.sid_size - 1)
+            buffer_add(&core.line_other, b")", 1)
             deny(core, link, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size,
                  core.line_other.data, <uint32_t>core.line_other.size)
             subscription_end(core, one)

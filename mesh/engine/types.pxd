@@ -247,6 +247,7 @@ cdef struct Link:
     uint8_t readable
     uint8_t ready               # in the ready queue
     uint8_t end_of_file
+    uint8_t hang_up             # the peer has ended its side: read until the end shows
     uint8_t stalled
     uint8_t reason
     uint8_t flush_on_close
