@@ -91,9 +91,7 @@ class Processing:
                     self.places[path] = node.place
 
     def _unknown(self, name: str, key: str, node: Node) -> None:
-        suggestion = nearest(key, keys_of(name))
-        if not suggestion:
-            suggestion = _elsewhere(name, key)
+        suggestion = _elsewhere(name, key) or nearest(key, keys_of(name))
         home = blocks()[name]
         report = self.warn if home.lenient else self.error
         report(node, home.unknown.format(key=quoted(key)), suggestion=suggestion)

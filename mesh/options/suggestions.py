@@ -38,6 +38,13 @@ def nearest(key: str, known: Iterable[str]) -> str:
     return ""
 
 
+def duration_for(number: int) -> str:
+    """What somebody who wrote a number for a duration may have meant."""
+    if number and number % 1_000_000 == 0:
+        return f'put it in quotes, "{number // 1_000_000}m": an unquoted 1m is one million, not a minute'
+    return f'write "{number}s"'
+
+
 def otherwise(row: Row, node: Node) -> str:
     """How a value of the wrong type may be put right."""
     value = node.value
@@ -54,7 +61,7 @@ def otherwise(row: Row, node: Node) -> str:
         if isinstance(value, str) and value.isdigit():
             return f'write "{value}s"'
         if isinstance(value, int) and not isinstance(value, bool):
-            return f'write "{value}s"; an unquoted 1m is one million, not a minute'
+            return duration_for(value)
         return 'a duration is written like "10s", "2m30s" or "250ms"'
     if row.type.name.startswith("text") and isinstance(value, int | float) and not isinstance(value, bool):
         return "put the value in quotes"

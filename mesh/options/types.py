@@ -6,6 +6,7 @@ from typing import Any
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
 from gossamer.mesh.options.processing import Processing
+from gossamer.mesh.options.suggestions import duration_for
 from gossamer.mesh.options.table import Type, Wrong
 from gossamer.mesh.options.units import parse_duration, parse_store_size
 
@@ -112,9 +113,7 @@ def _duration(processing: Processing, key: str, node: Node) -> int:
     processing.warn(
         node,
         f"invalid use of field {quoted(lowered)}: {lowered} should be converted to a duration",
-        suggestion=f'write "{node.value}s"; an unquoted 1m is one million, not a minute'
-        if type(node.value) is int
-        else "",
+        suggestion=duration_for(node.value) if type(node.value) is int else "",
     )
     return _in_range(as_integer(node) * _SECOND_NS, key)
 

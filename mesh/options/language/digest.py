@@ -7,6 +7,7 @@ end. Floats follow Go's shortest form, which differs from Python's in where the 
 import hashlib
 import re
 from datetime import datetime
+from decimal import Decimal
 from math import isinf, isnan
 from typing import Any
 
@@ -65,7 +66,7 @@ def _text(text: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     character = found.group()
     if "\ud800" <= character <= "\udfff":
-        return "\\ufffd"  # a byte that is no UTF-8
+        return "\ufffd"  # a byte that is no UTF-8
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
 
 
@@ -75,11 +76,5 @@ def _float(value: float) -> str:
     size = abs(value)
     if size != 0 and (size < 1e-6 or size >= 1e21):
         mantissa, _, exponent = repr(value).partition("e")
-        if not exponent:
-            mantissa, _, exponent = f"{value:.17e}".partition("e")  # pragma: no cover
-        mantissa = mantissa.removesuffix(".0")
-        return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"
-    text = repr(value)
-    if "e" in text:
-        text = f"{value:f}" if size >= 1 else f"{value:.20f}".rstrip("0")
-    return text.removesuffix(".0")
+        return f"{mantissa.removesuffix('.0')}e{exponent[0]}{exponent[1:].lstrip('0')}"
+    return f"{Decimal(repr(value)):f}".removesuffix(".0")

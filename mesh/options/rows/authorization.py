@@ -39,11 +39,12 @@ def _authorization(processing: Processing, key: str, node: Node) -> dict[str, An
     found: tuple[UserSettings, ...] | None = values.get("users")
     if values.get("user") and "token" in values and values["token"]:
         processing.error(node, "Cannot have a user/pass and token")
-    if found:
+    if found or processing.account_users:
         if values.get("user"):
             processing.error(node, "Can not have a single user/pass and a users array")
         if values.get("token"):
             processing.error(node, "Can not have a token and a users array")
+    if found:
         take_names(processing, found, node)
     return values
 
@@ -95,12 +96,20 @@ def single_user(where: str, block_name: str) -> Type:
     return Type(f"block {block_name}", convert)
 
 
-_USER = Row(keys=("user", "username"), type=TEXT, fields=("authorization.user",), doc="The only user.", flags=("user",))
+_USER = Row(
+    keys=("user", "username"),
+    type=TEXT,
+    fields=("authorization.user",),
+    doc="The only user.",
+    reload=Reload.YES,
+    flags=("user",),
+)
 _PASSWORD = Row(
     keys=("password", "pass"),
     type=TEXT,
     fields=("authorization.password",),
     doc="The only user's password, or its bcrypt hash.",
+    reload=Reload.YES,
     flags=("pass",),
 )
 _PEER_ROWS = (
@@ -138,6 +147,7 @@ BLOCKS = (
                 type=TEXT,
                 fields=("authorization.token",),
                 doc="A secret that clients give instead of a name.",
+                reload=Reload.YES,
                 flags=("auth",),
             ),
             Row(

@@ -171,7 +171,7 @@ TOP = (
     ),
     Row(
         keys=("ocsp",),
-        type=Type("boolean or block ocsp", _ocsp),
+        type=Type("boolean or {mode, url, urls}", _ocsp),
         default="false",
         doc="Staple OCSP answers: `mode` auto, always, must or never; `url` or `urls` of responders.",
         reload=Reload.YES,
