@@ -41,29 +41,43 @@ class Comparison:
         self.transcript: list[str] = []
         self._frames: dict[int, list[bytes]] = {}
         self._claimed: Counter[tuple[int, bytes, bytes]] = Counter()
+        self._believed: dict[int, dict[tuple[bytes, bytes, bytes], int]] = {}
 
     def note(self, text: str) -> None:
         """A line of the transcript that a failure prints."""
         self.transcript.append(text)
 
     def observe(self) -> None:
-        """The node is at rest: take its frames, from which the model's choices will be answered."""
-        self._frames = {link: split_frames(bytes(stream)) for link, stream in self.output.items()}
+        """The node is at rest: take its frames, from which the model's choices will be answered.
+
+        The model has no timers, so the node's own PINGs are left out.
+        """
+        self._frames = {
+            link: [_ordered(frame) for frame in split_frames(bytes(stream)) if frame != b"PING\r\n"]
+            for link, stream in self.output.items()
+        }
         self._claimed.clear()
 
     def compare(self) -> None:
         """Hold the frames against the model's; everything is consumed."""
         for number, link in self.model.links.items():
             frames = self._frames.get(number, [])
-            assert accepts(link.output, frames), self._report(f"link {number}", link.output, frames)
+            expected = [[_ordered(frame) for frame in batch] for batch in link.output]
+            assert accepts(expected, frames), self._report(f"link {number}", expected, frames)
             assert (link.closed is not None) == (number in self.closed), self._report(
                 f"link {number} closed by the model: {link.closed}, by the node: {number in self.closed}"
             )
             link.output.clear()
+            if link.judge is None and link.closed is None:
+                believed = self._believed.setdefault(number, {})
+                for frame in frames:
+                    _believe(believed, frame, link.dedicated)
+                announced = self.model.announced(number)
+                assert believed == announced, self._report(f"interest of link {number}", announced, believed)
         strange = [number for number, frames in self._frames.items() if frames and number not in self.model.links]
         assert not strange, self._report(f"output on links that should not exist: {strange}")
-        expected = Counter(one for batch in self.model.mailbox for one in batch)
-        assert expected == Counter(self.mailbox), self._report("mailbox", self.model.mailbox, self.mailbox)
+        letters = Counter(one for batch in self.model.mailbox for one in batch)
+        assert letters == Counter(self.mailbox), self._report("mailbox", self.model.mailbox, self.mailbox)
         self.model.mailbox.clear()
         self.mailbox.clear()
         self.output.clear()
@@ -85,6 +99,32 @@ class Comparison:
                 self._claimed[key] += 1
                 return candidate
         return None
+
+
+def _ordered(frame: bytes) -> bytes:
+    """The queue names of a routed message stand in any order: sorted, for comparing."""
+    line, newline, payload = frame.partition(b"\r\n")
+    fields = line.split(b" ")
+    for mark, skipped in ((b"|", 1), (b"+", 2)):
+        if mark in fields[2:4] and fields[0] in (b"RMSG", b"HMSG"):
+            start = fields.index(mark, 2) + skipped
+            stop = len(fields) - (2 if fields[0] == b"HMSG" else 1)
+            fields[start:stop] = sorted(fields[start:stop])
+    return b" ".join(fields) + newline + payload
+
+
+def _believe(interest: dict[tuple[bytes, bytes, bytes], int], frame: bytes, dedicated: bytes) -> None:
+    """What a peer makes of RS+ and RS-."""
+    fields = frame.removesuffix(b"\r\n").split(b" ")
+    if fields[0] not in (b"RS+", b"RS-"):
+        return
+    if dedicated:
+        fields.insert(1, dedicated)
+    key = (fields[1], fields[2], fields[3] if len(fields) > 3 else b"")
+    if fields[0] == b"RS+":
+        interest[key] = int(fields[4]) if len(fields) > 4 else 1
+    else:
+        interest.pop(key, None)
 
 
 def _is_it(frame: bytes, message: Message, group: bytes, candidate: Candidate) -> bool:

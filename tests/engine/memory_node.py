@@ -257,9 +257,8 @@ class MemoryNode(Comparison):
 
     def finish(self) -> None:
         """Close everything; the engine must be empty."""
-        for link, model in self.model.links.items():
-            if model.closed is None:
-                self.engine.close(link, reason=CloseReason.SERVER_SHUTDOWN)
+        for one in self.engine.links():
+            self.engine.close(one.link, reason=CloseReason.SERVER_SHUTDOWN)
         for identity in self.subscriptions:
             self.engine.unsubscribe(identity)
         self.settle()

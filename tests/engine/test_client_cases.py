@@ -129,7 +129,7 @@ def test_a_second_connect_drops_the_subscriptions(node: MemoryNode) -> None:
         (b"RS+ $G a\r\n", b"-ERR 'Unknown Protocol Operation'\r\n", CloseReason.PROTOCOL_VIOLATION),
         (b"HMSG a 1 2 2\r\nab\r\n", b"-ERR 'Unknown Protocol Operation'\r\n", CloseReason.PROTOCOL_VIOLATION),
         (b"PUB foo 1048577\r\n", b"-ERR 'Maximum Payload Violation'\r\n", CloseReason.MAX_PAYLOAD_EXCEEDED),
-        (b"PUB a 2\r\nhi\n", b"-ERR 'Unknown Protocol Operation'\r\n", CloseReason.PROTOCOL_VIOLATION),
+        (b"PUB a 2\r\nhi\n\n", b"-ERR 'Unknown Protocol Operation'\r\n", CloseReason.PROTOCOL_VIOLATION),
         (b"-ERR 'bad'\r\n", b"", CloseReason.PARSE_ERROR),
         (b"HPUB a 2 2\r\nhi\r\n", b"", CloseReason.PROTOCOL_VIOLATION),
     ],
@@ -146,7 +146,47 @@ def test_lenient_ping(node: MemoryNode, stream: bytes) -> None:
 
 
 def test_leading_zeros_of_a_size(node: MemoryNode) -> None:
-    assert node.feed(connected(node), b"SUB a 1\r\nPUB a 000000002\r\nhi\r\n") == b"MSG a 1 2\r\nhi\r\n"
+    """Passed on as they came, like nats-server does."""
+    assert node.feed(connected(node), b"SUB a 1\r\nPUB a 000000002\r\nhi\r\n") == b"MSG a 1 000000002\r\nhi\r\n"
+
+
+def test_pedantic_and_denied_gives_both_errors(node: MemoryNode) -> None:
+    """As nats-server: the subject is judged with the line, the permission with the payload."""
+    permissions = ReferencePermissions(publish_allow=(b"x",))
+    link = connected(node, Admission(account=b"A", pedantic=True, permissions=permissions))
+    assert node.feed(link, b"PUB a.* 0\r\n\r\n") == (
+        b"-ERR 'Invalid Publish Subject'\r\n-ERR 'Permissions Violation for Publish to \"a.*\"'\r\n"
+    )
+
+
+def test_permission_is_judged_before_the_subject_of_a_subscription(node: MemoryNode) -> None:
+    permissions = ReferencePermissions(subscribe_allow=((b"x", b""),))
+    link = connected(node, Admission(account=b"A", permissions=permissions))
+    assert node.feed(link, b"SUB a. 1\r\n") == b"-ERR 'Permissions Violation for Subscription to \"a.\"'\r\n"
+
+
+def test_subjects_are_quoted_in_errors(node: MemoryNode) -> None:
+    """Quotes, backslashes and unprintable bytes are escaped (section 7); UTF-8 stays."""
+    permissions = ReferencePermissions(subscribe_allow=(), publish_allow=())
+    link = connected(node, Admission(account=b"A", permissions=permissions))
+    for text, shown in (
+        (b'a"b', b'a\\"b'),
+        (b"a\\b", b"a\\\\b"),
+        (b"a\x01\xff", b"a\\x01\\xff"),
+        ("ü.→".encode(), "ü.→".encode()),
+    ):
+        expected = b"-ERR 'Permissions Violation for Subscription to \"" + shown + b"\"'\r\n"
+        assert node.feed(link, b"SUB " + text + b" 1\r\n") == expected
+        expected = expected.replace(b"Subscription", b"Publish")
+        assert node.feed(link, b"PUB " + text + b" 0\r\n\r\n") == expected
+
+
+def test_a_sid_in_use_is_ignored_whatever_follows(node: MemoryNode) -> None:
+    """As nats-server: the sid is looked up before the subject is judged (section 8)."""
+    link = connected(node, Admission(account=b"A", verbose=True))
+    assert node.feed(link, b"SUB a 1\r\nSUB b 1\r\nSUB b. 1\r\nSUB b. 2\r\nPING\r\n") == (
+        b"+OK\r\n+OK\r\n+OK\r\n-ERR 'Invalid Subject'\r\nPONG\r\n"
+    )
 
 
 def test_queue_choice_is_even(node: MemoryNode) -> None:

@@ -161,7 +161,7 @@ def test_a_busy_client_is_not_pinged(node: MemoryNode) -> None:
 
 def test_mailbox_limit_drops_and_counts(node: MemoryNode) -> None:
     node.engine.configure(mailbox_limit=100_000)
-    node.engine.subscribe(node.account(b"A"), b"mail")
+    node.subscriptions[node.engine.subscribe(node.account(b"A"), b"mail")] = b"A"
     link = connected(node)
     node.engine.feed(link, (b"PUB mail 1000\r\n" + b"x" * 1000 + b"\r\n") * 1000)
     for _ in range(100):
