@@ -45,25 +45,19 @@ class ClusterProcesses:
 
         Without ``advertised`` (clients are told no URLs) nothing is awaited: use ``wait_for_interest``.
         """
-        for kind in self._kinds:
+        for kind in self._kinds[:1]:
             self.add(kind)
+        for kind in self._kinds[1:]:  # side by side: they all know the first one's port
+            self._next(kind).launch()
+        for node in self.nodes[1:]:
+            node.await_ready()
         if self._advertised:
             self.wait_until_whole()
         return self
 
     def add(self, kind: type[ServerProcess]) -> ServerProcess:
         """Start one more node that knows the first one; it is not awaited that others see it."""
-        position = len(self.nodes)
-        routes = f"routes: [nats://127.0.0.1:{self.nodes[0].cluster_port}]" if self.nodes else ""
-        own = self._node_configs[position] if position < len(self._node_configs) else ""
-        text = (
-            f"server_name: n{position + 1}\n{self._config}\n{own}\n"
-            f"cluster {{\n name: {self.name}\n listen: 127.0.0.1:-1\n {routes}\n {self._cluster_config}\n}}\n"
-        )
-        folder = self.folder / f"n{position + 1}"
-        node = kind(folder, config=text, host=self.host, monitor=self._monitor)
-        self.nodes.append(node)
-        return node.start()
+        return self._next(kind).start()
 
     def wait_until_whole(self, *, timeout_s: float = 20.0) -> None:
         """Until every node tells its clients the URLs of all running nodes."""
@@ -82,6 +76,19 @@ class ClusterProcesses:
         for node in reversed(self.nodes):
             if node.running:
                 node.stop()
+
+    def _next(self, kind: type[ServerProcess]) -> ServerProcess:
+        position = len(self.nodes)
+        routes = f"routes: [nats://127.0.0.1:{self.nodes[0].cluster_port}]" if self.nodes else ""
+        own = self._node_configs[position] if position < len(self._node_configs) else ""
+        text = (
+            f"server_name: n{position + 1}\n{self._config}\n{own}\n"
+            f"cluster {{\n name: {self.name}\n listen: 127.0.0.1:-1\n {routes}\n {self._cluster_config}\n}}\n"
+        )
+        folder = self.folder / f"n{position + 1}"
+        node = kind(folder, config=text, host=self.host, monitor=self._monitor)
+        self.nodes.append(node)
+        return node
 
 
 def client_urls(node: ServerProcess) -> set[str]:

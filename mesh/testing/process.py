@@ -104,6 +104,11 @@ class ServerProcess:
     # --- life ---------------------------------------------------------------------------------------------------
     def start(self) -> Self:
         """Start and wait until all ports are open. Raises ServerError if it ends early or takes too long."""
+        self.launch()
+        return self.await_ready()
+
+    def launch(self) -> None:
+        """The first half of ``start``: the process runs, nothing is awaited. ``stop`` it in any case."""
         if self.running:
             raise ServerError("already running")
         self.ports_folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +127,9 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
             )
+
+    def await_ready(self) -> Self:
+        """The second half of ``start``. Raises ServerError, and then the process is gone."""
         try:
             self.ports = self._await_ports()
         except BaseException:

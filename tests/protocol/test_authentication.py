@@ -269,26 +269,33 @@ def test_wrong_token(shared_server: StartServer, dial: Dial, fields: dict[str, s
     assert_refused(client)
 
 
+@pytest.fixture(scope="module")
+def hashes() -> dict[str, str]:
+    return {version: hashed("s3cret", version) for version in ("$2a$", "$2b$", "$2y$")}
+
+
 def hashed(password: str, version: str) -> str:
     """A bcrypt hash of the cheapest cost, with this version mark (they differ in nothing else for such passwords)."""
     return version + bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()[4:]
 
 
-@pytest.mark.parametrize("version", ["$2a$", "$2b$", "$2y$"])
-@pytest.mark.parametrize("form", ["user", "users", "token"])
-def test_bcrypt(start_server: StartServer, dial: Dial, version: str, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "version"), [("users", "$2a$"), ("users", "$2b$"), ("users", "$2y$"), ("user", "$2b$"), ("token", "$2a$")]
+)
+def test_bcrypt(shared_server: StartServer, dial: Dial, hashes: dict[str, str], form: str, version: str) -> None:
     """Item 53: the hash itself is no password."""
-    text = hashed("s3cret", version)
+    text = hashes[version]
+    listed = ", ".join(f'{{ user: "u{mark}", password: "{value}" }}' for mark, value in hashes.items())
     config = {
-        "user": f'authorization {{ user: u, password: "{text}" }}\n',
-        "users": f'authorization {{ users: [ {{ user: u, password: "{text}" }} ] }}\n',
+        "users": f"authorization {{ users: [ {listed} ] }}\n",
+        "user": f'authorization {{ user: "u{version}", password: "{text}" }}\n',
         "token": f'authorization {{ token: "{text}" }}\n',
     }[form]
-    server = start_server(config=config)
+    server = shared_server(config=config)
     for password, right in (("s3cret", True), ("S3cret", False), (text, False), ("", False)):
         client = dial(server)
         client.read_info()
-        client.connect({"auth_token": password} if form == "token" else {"user": "u", "pass": password})
+        client.connect({"auth_token": password} if form == "token" else {"user": f"u{version}", "pass": password})
         if right:
             client.ping()
         else:

@@ -3,11 +3,12 @@
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from gossamer.mesh.testing.cluster import client_urls, wait_for_interest
+from gossamer.mesh.testing.cluster import ClusterProcesses, client_urls, wait_for_interest
 from gossamer.mesh.testing.plugin import Dial, Join, StartCluster, StartServer
 from gossamer.mesh.testing.process import ServerProcess
 from gossamer.mesh.testing.wire import WireClient
@@ -117,9 +118,14 @@ def test_lame_duck_of_a_peer(start_cluster: StartCluster, dial: Dial) -> None:
     assert client_urls(staying) == {address(staying), address(other)}
 
 
-@pytest.fixture
-def trio(start_cluster: StartCluster) -> list[ServerProcess]:
-    return list(start_cluster(3).nodes)
+@pytest.fixture(scope="module")
+def trio(server_kind: type[ServerProcess], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+    """Three nodes that the tests leave as they are."""
+    cluster = ClusterProcesses(tmp_path_factory.mktemp("trio"), [server_kind] * 3)
+    try:
+        yield list(cluster.start().nodes)
+    finally:
+        cluster.stop()
 
 
 def test_queue_groups_are_weighted(trio: list[ServerProcess], join: Join) -> None:

@@ -205,7 +205,7 @@ SCRIPTS = {
 END = b"SUB end.split 99\r\nPUB end.split 3\r\nEND\r\n"
 BAD_SCRIPTS = {
     "unknown verb": b"SUB split.e 1\r\nPUB split.e 1\r\nx\r\nZ",
-    "payload end": b"SUB split.f 1\r\nPUB split.f 1\r\nxy",
+    "payload end": b"SUB split.f 1\r\nPUB split.f 1\r\nx\ry",
     "bad size": b"SUB split.g 1\r\nPING\r\nPUB split.g x\r\n",
     "too many": b"SUB split.j 1\r\nPING\r\nSUB a b c d\r\n",
     "client error": b"PING\r\n-ERR 'no'\r\n",

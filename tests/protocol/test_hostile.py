@@ -1,6 +1,7 @@
 """Clients that misbehave hurt nobody else: a pair of others goes on and gets every message, whole and in order."""
 
 import contextlib
+import itertools
 import random
 import socket
 import threading
@@ -20,27 +21,33 @@ CUT = (OSError, WireError)
 class Pair:
     """A publisher and a subscriber that check each other: every message is numbered and must arrive."""
 
+    count = itertools.count(1)
+
     def __init__(self, publisher: WireClient, subscriber: WireClient) -> None:
+        self.name = b"pair%d" % next(self.count)  # so that nothing is left of the pairs of other tests
         self.publisher = publisher
         self.subscriber = subscriber
         self.sent = 0
         subscriber.timeout_s = publisher.timeout_s = 20
-        subscriber.subscribe("pair.data", 1)
-        subscriber.subscribe("pair.ask", 2, "service")
+        subscriber.send(self.named(b"SUB pair.data 1\r\nSUB pair.ask service 2\r\n"))
         subscriber.ping()
+
+    def named(self, text: bytes) -> bytes:
+        """The same with this pair's own name for ``pair``."""
+        return text.replace(b"pair.", self.name + b".")
 
     def exchange(self, count: int = 100) -> None:
         """``count`` messages one way, all received, and then a request with its answer."""
         first = self.sent
         lines = [b"PUB pair.data 1008\r\n%08d%b\r\n" % (first + n, b"." * 1000) for n in range(count)]
-        self.publisher.send(b"".join(lines))
+        self.publisher.send(self.named(b"".join(lines)))
         for n in range(count):
-            self.subscriber.expect(b"MSG pair.data 1 1008\r\n%08d%b\r\n" % (first + n, b"." * 1000))
+            self.subscriber.expect(self.named(b"MSG pair.data 1 1008\r\n"), b"%08d%b\r\n" % (first + n, b"." * 1000))
         self.sent += count
-        self.publisher.send(b"SUB pair.inbox 9\r\nUNSUB 9 1\r\nPUB pair.ask pair.inbox 1\r\n?\r\n")
-        self.subscriber.expect(b"MSG pair.ask 2 pair.inbox 1\r\n?\r\n")
-        self.subscriber.send(b"PUB pair.inbox 1\r\n!\r\n")
-        self.publisher.expect(b"MSG pair.inbox 9 1\r\n!\r\n")
+        self.publisher.send(self.named(b"SUB pair.inbox 9\r\nUNSUB 9 1\r\nPUB pair.ask pair.inbox 1\r\n?\r\n"))
+        self.subscriber.expect(self.named(b"MSG pair.ask 2 pair.inbox 1\r\n?\r\n"))
+        self.subscriber.send(self.named(b"PUB pair.inbox 1\r\n!\r\n"))
+        self.publisher.expect(self.named(b"MSG pair.inbox 9 1\r\n!\r\n"))
 
     def exchange_while(self, *attacks: Callable[[threading.Event], None], rounds: int = 30) -> None:
         """The attacks run in threads of their own until the rounds are over."""
@@ -64,8 +71,8 @@ class Pair:
 
 
 @pytest.fixture
-def victim(start_server: StartServer) -> ServerProcess:
-    return start_server(config="max_pending: 8MB\n")
+def victim(shared_server: StartServer) -> ServerProcess:
+    return shared_server(config="max_pending: 8MB\n")
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ def test_flood_of_pings_and_subscriptions(victim: ServerProcess, pair: Pair, dia
     def attack(stop: threading.Event) -> None:
         client = dial(victim)
         client.handshake()
-        block = b"SUB pair.* 1\r\nSUB flood.*.> q 2\r\nUNSUB 1\r\nUNSUB 2\r\nPING\r\n" * 200
+        block = pair.named(b"SUB pair.* 1\r\nSUB flood.*.> q 2\r\nUNSUB 1\r\nUNSUB 2\r\nPING\r\n") * 200
         while not stop.is_set():
             client.send(block)
             for _ in range(200):
@@ -142,7 +149,7 @@ def test_half_a_line(victim: ServerProcess, pair: Pair, dial: Dial, piece: bytes
     clients = [dial(victim) for _ in range(9)]
     for client in clients:
         client.handshake(headers=True)
-        client.send(piece)
+        client.send(pair.named(piece))
     pair.exchange()
     for number, client in enumerate(clients):
         ends[number % 3](client)
@@ -161,6 +168,7 @@ def test_half_a_line(victim: ServerProcess, pair: Pair, dial: Dial, piece: bytes
 )
 def test_lies_about_lengths(victim: ServerProcess, pair: Pair, dial: Dial, lie: bytes) -> None:
     """Each ends its own connection only; the pair hears nothing of them."""
+    lie = pair.named(lie)
     for step in (0, 1, 3):
         client = dial(victim)
         client.handshake(headers=True)
@@ -213,7 +221,7 @@ def test_storm_of_short_connections(victim: ServerProcess, pair: Pair) -> None:
     def attack(stop: threading.Event) -> None:
         while not stop.is_set():
             with contextlib.suppress(*CUT), WireClient(victim.address) as client:
-                client.send(b"CONNECT {}\r\nSUB pair.> 1\r\nSUB pair.data q 2\r\nPUB other.x 5\r\nab")
+                client.send(pair.named(b"CONNECT {}\r\nSUB pair.> 1\r\nSUB pair.data q 2\r\nPUB other.x 5\r\nab"))
                 client.reset()
 
     pair.exchange_while(attack, attack)
@@ -242,7 +250,7 @@ def test_mutated_streams(victim: ServerProcess, pair: Pair, seed: int) -> None:
                 case _:
                     stream[place:place] = chance.choice([b"\r\n", b" ", b"\0", b"9" * 12, b"x" * 5000, b".", b">"])
         with contextlib.suppress(*CUT), WireClient(victim.address) as client:
-            client.send(bytes(stream).replace(b"pair", b"piar"))
+            client.send(bytes(stream))
             client.finish_sending()
             client.read_to_end()
     pair.exchange()

@@ -139,8 +139,11 @@ def test_signal_flag_errors(server_kind: ServerKind, tmp_path: Path, arguments: 
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("word", ["reload", "reopen", "ldm", "term", "quit", "stop"])
-@pytest.mark.parametrize("form", ["pid", "file"])
+@pytest.mark.parametrize(
+    ("word", "form"),
+    [(word, "pid") for word in ("reload", "reopen", "ldm", "term", "quit", "stop")]
+    + [("reload", "file"), ("ldm", "file")],
+)
 def test_signal_flag(start_server: StartServer, tmp_path: Path, word: str, form: str) -> None:
     """Item 75: exit code 0, no output; by number or by pid file."""
     log = tmp_path / "own.log"
