@@ -87,7 +87,9 @@ def assess(flags: Flags, *, reader: Reader = read_from_disk, environment: Mappin
     options = structs.replace(options, config_file=flags.config, config_digest=sum_of_file)
     for place, text in processing.refusals:
         faults.append(Fault(text=text, place=place, at_start=True))
-    faults.extend(validate(options, processing.places, processing.operator_claims))
+    told = {fault.text.removeprefix(f"{fault.place}: ") for fault in faults}
+    late = validate(options, processing.places, processing.operator_claims)
+    faults.extend(fault for fault in late if fault.text not in told)
     return Loaded(
         options=options,
         warnings=tuple(fault for fault in faults if fault.warning),

@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gossamer.auth.settings import AuthSettings
+from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AuthSettings
 from gossamer.mesh.options.language.faults import Fault, Place, quoted
 from gossamer.mesh.options.options import Options
+from gossamer.mesh.options.rows.identity import STREAM_FLAGS
+from gossamer.mesh.options.table import Feature
 from gossamer.mesh.options.units import format_duration
+from gossamer.mesh.version import NATS_VERSION
 
 if TYPE_CHECKING:
     from gossamer.auth.claims.operator import OperatorClaims
@@ -16,6 +19,19 @@ _HASHED = re.compile(r"\$2[abxy]\$[0-9]{2}\$")
 _DISCOURAGED_PAYLOAD = 8 * 1024 * 1024
 _UNLIMITED_PAYLOAD = 2**31 - 1
 _PORT_MAX = 65535
+_OPERATORS = "authorization.operators"
+# What a text about operator mode is about, by words in it.
+_PATHS = {
+    "no_auth_user": "authorization.no_auth_user",
+    "Accounts to be configured": "authorization.accounts",
+    "users to be configured": "authorization.users",
+    "TrustedKeys": "authorization.trusted_keys",
+    "preload": "authorization.resolver_preload",
+    "pinned account": "authorization.resolver_pinned_accounts",
+    "sentinel": "authorization.default_sentinel",
+    "system_account": "authorization.system_account",
+    "nats based account resolver": "authorization.resolver",
+}
 
 
 def validate(options: Options, places: dict[str, Place], claims: "list[OperatorClaims]") -> Iterator[Fault]:
@@ -35,6 +51,9 @@ def notices(options: Options) -> Iterator[str]:
         yield "Plaintext passwords detected, use nkeys or bcrypt"
     if options.limits.max_payload > _DISCOURAGED_PAYLOAD:
         yield "Maximum payloads over 8.00 MB are generally discouraged and could lead to poor performance"
+    for name, value in options.feature_flags:
+        if name not in STREAM_FLAGS:
+            yield f"Unsupported feature flag {quoted(name)} = {'true' if value else 'false'}"
     if options.cluster is not None and not options.cluster.name:
         yield "Cluster name was dynamically generated, consider setting one"
 
@@ -64,49 +83,29 @@ def _problems(options: Options, claims: "list[OperatorClaims]") -> Iterator[tupl
 
 
 def _trust(settings: AuthSettings, claims: "list[OperatorClaims]") -> Iterator[tuple[str, str]]:
-    if settings.default_sentinel and not settings.operator_mode:
+    if settings.operator_mode:
+        from gossamer.auth.settings_validation import validate_settings
+
+        if settings.resolver is None and len(claims) == 1 and claims[0].account_server_url:
+            url = quoted(claims[0].account_server_url)
+            why = Feature.URL_RESOLVER.value
+            yield (
+                _OPERATORS,
+                f"the operator's account server {url} is not available yet ({why}); name a resolver to start",
+            )
+        for text in validate_settings(settings, server_version=NATS_VERSION):
+            yield next((path for mark, path in _PATHS.items() if mark in text), _OPERATORS), text
+        return
+    if settings.default_sentinel:
         yield "authorization.default_sentinel", "default sentinel requires operators and accounts"
-    if settings.resolver_preload and (settings.resolver is None or settings.resolver.kind == "url"):
-        text = "resolver preloads only available for writeable resolver types MEM/DIR/CACHE_DIR"
-        yield "authorization.resolver_preload", text
-    if not settings.operator_mode:
-        return
-    if settings.resolver is None:
-        yield "authorization.operators", "operators require an account resolver to be configured"
-    if settings.accounts:
-        yield "authorization.accounts", "operators do not allow Accounts to be configured directly"
-    if settings.users:
-        yield "authorization.users", "operators do not allow users to be configured directly"
-    if settings.operators and settings.trusted_keys:
-        yield "authorization.trusted_keys", "conflicting options for 'TrustedKeys' and 'TrustedOperators'"
-    if settings.no_auth_user:
-        yield "authorization.no_auth_user", "no_auth_user not compatible with Trusted Operator"
-    named = {each.system_account for each in claims if each.system_account}
-    if settings.system_account and named - {settings.system_account}:
-        yield "authorization.system_account", "system_account in config and operator JWT must be identical"
-    if settings.resolver is not None and settings.resolver.kind in ("full", "cache") and not settings.system_account:
-        text = (
-            "using nats based account resolver - the system account needs to be specified in configuration or "
-            "the operator jwt"
-        )
-        yield "authorization.resolver", text
-    yield from _pinned(settings)
-
-
-def _pinned(settings: AuthSettings) -> Iterator[tuple[str, str]]:
-    if not settings.resolver_pinned_accounts:
-        return
-    from gossamer.auth.keys import KeyKind, is_public
-
-    for key in settings.resolver_pinned_accounts:
-        if not is_public(key, KeyKind.ACCOUNT):
-            text = f"pinned account key {quoted(key)} is not a valid public account nkey"
-            yield "authorization.resolver_pinned_accounts", text
+    names = {account.name for account in settings.accounts} | {GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, ""}
+    if settings.system_account not in names:
+        yield "authorization.system_account", "error resolving system account: account missing"
 
 
 def _no_auth_user(settings: AuthSettings) -> Iterator[tuple[str, str]]:
     name = settings.no_auth_user
-    if not name or settings.operator_mode:
+    if not name or settings.operator_mode:  # of operator mode see _trust
         return
     path = "authorization.no_auth_user"
     if not settings.users:

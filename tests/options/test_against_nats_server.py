@@ -53,7 +53,7 @@ DIFFERENT = {
 }
 
 #: nats-server goes through a map's keys in random order, and so finds the fault now at the one place, now at the other.
-RANDOM_PLACE = ("Duplicate ", "Nkey users do not take", "Can not have a ", "Missing weight")
+RANDOM_PLACE = ("Duplicate ", "User entry requires", "Nkey users do not take", "Can not have a ", "Missing weight")
 
 
 def corpus(name):

@@ -103,7 +103,7 @@ def test_defaults(options):
         ("server_metadata {A: x, b: y}", "server_metadata", (("A", "x"), ("b", "y"))),
         ("feature_flags {later: true, js_raft_delete_range: true}", "feature_flags",
          (("later", True), ("js_raft_delete_range", True))),
-        ("system: S", "authorization.system_account", "S"),
+        ("system: S, accounts: [S]", "authorization.system_account", "S"),
         ("no_sys_acc: true", "authorization.no_system_account", True),
         ("authorization {timeout: 1.5}", "authorization.timeout_ns", 1_500_000_000),
         ('authorization {timeout: "3s"}', "authorization.timeout_ns", 3 * SECOND),
