@@ -93,13 +93,13 @@ class ServerProcess:
         self._over = asyncio.Event()
         try:
             await self._node.start()
+            self._trap(loop)  # before anybody can learn our pid from a file
             self._write_files(self._node.options)
         except (PortTaken, FileTrouble, ValueError) as trouble:
             self._log.fatal(str(trouble))
             await self._node.stop()
             return 1
         probe = self._start_probe(loop)
-        self._trap(loop)
         code = await self._until_over()
         if self._leaving is not None:
             self._leaving.cancel()
@@ -128,7 +128,7 @@ class ServerProcess:
             signal.SIGINT: self._over.set,
             signal.SIGTERM: self._terminate,
             signal.SIGHUP: lambda: self._begin(self.reload()),
-            signal.SIGUSR1: self._log.reopen,
+            signal.SIGUSR1: self._reopen,
             signal.SIGUSR2: self._leave,
         }
         for number, deed in deeds.items():
@@ -137,6 +137,11 @@ class ServerProcess:
     def _trapped(self, number: signal.Signals, deed: Callable[[], None]) -> None:
         self._log.info(f'Trapped "{_SPOKEN[number]}" signal')
         deed()
+
+    def _reopen(self) -> None:
+        self._log.reopen()
+        if self._node.options.logging.log_file:
+            self._log.info("File log re-opened")
 
     def _terminate(self) -> None:
         """TERM does not hurry somebody who is leaving already; INT does."""

@@ -9,5 +9,5 @@ def own_client_urls(host: str, port: int, disk: Disk) -> tuple[str, ...]:
     """``host:port``, or one entry for each address of the machine when ``host`` means all of them."""
     if not is_wildcard(host):
         return (join_address(host, port),)
-    found = global_addresses(disk)
+    found = [address for address in global_addresses(disk) if host != "0.0.0.0" or ":" not in address]
     return tuple(join_address(address, port) for address in found) or (join_address(host or "0.0.0.0", port),)

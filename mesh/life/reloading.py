@@ -7,7 +7,7 @@ then nothing has happened. Otherwise each part is told, and those whose right to
 import asyncio
 from typing import TYPE_CHECKING
 
-from gossamer.auth.decisions import Admission, Refusal
+from gossamer.auth.decisions import Admission, Attempt, Refusal
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.life.listening import split_address
 from gossamer.mesh.life.logging_choice import change_log
@@ -18,6 +18,7 @@ from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.reload import Change, difference, log_lines, refusal
 from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.clients import ACCOUNT_FULL, AUTHORIZATION_VIOLATION
+from gossamer.mesh.peers.connect import SILENT
 from gossamer.mesh.peers.judge import Judge
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
 
 async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
     """Everybody who is here, by the new rules: with what they sent when they came."""
-    slow: list[tuple[Client, asyncio.Future[Admission | Refusal]]] = []
+    slow: list[tuple[Client, Attempt, asyncio.Future[Admission | Refusal]]] = []
     judge = node.judge
     for client in list(node.clients):
         if client.account is None:
@@ -119,26 +120,22 @@ async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
                 node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
             elif client.admission is not None:
                 node.clients.unbind(client)
-        elif client.attempt is None:  # came when nobody was asked
-            named = client.named
-            error = b"" if named else AUTHORIZATION_VIOLATION
-            reason = CloseReason.CLIENT_CLOSED if named else CloseReason.AUTHENTICATION_VIOLATION
-            node.clients.refuse(client, error, reason)
-        elif judge.is_slow(client.attempt):
-            slow.append((client, judge.decide_aside(client.attempt)))
         else:
-            _follow_verdict(node, client, judge.decide(client.attempt))
-    for client, future in slow:
+            attempt = client.attempt or judge.attempt(client, SILENT, b"")
+            if judge.is_slow(attempt):
+                slow.append((client, attempt, judge.decide_aside(attempt)))
+            else:
+                _follow_verdict(node, client, attempt, judge.decide(attempt))
+    for client, attempt, future in slow:
         verdict = await future
         if node.clients.find(client.link) is client and client.account is not None:
-            _follow_verdict(node, client, verdict)
+            _follow_verdict(node, client, attempt, verdict)
 
 
-def _follow_verdict(node: "Node", client: Client, verdict: Admission | Refusal) -> None:
-    assert client.attempt is not None, "judged again means there is what it brought"
+def _follow_verdict(node: "Node", client: Client, attempt: Attempt, verdict: Admission | Refusal) -> None:
     assert client.account is not None, "only who is admitted is judged again"
     if isinstance(verdict, Refusal):
-        if node.judge.knows_user(client.attempt):
+        if node.judge.knows_user(attempt):
             node.clients.refuse(client, AUTHORIZATION_VIOLATION, node.judge.close_reason(verdict))
         else:
             node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)

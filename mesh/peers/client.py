@@ -5,22 +5,26 @@ There may be a hundred thousand of them: a record is small, its texts are shared
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from gossamer.mesh.accounts.account import Account
 from gossamer.mesh.life.listening import join_address
 from gossamer.mesh.peers.compiled import CompiledPermissions
+from gossamer.mesh.peers.connect import Connect
 
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission, Attempt
+
+_BROUGHT = ("user", "password", "auth_token", "jwt", "nkey", "sig", "proxy_sig", "account", "new_account")
 
 
 class Client(Struct, gc=False, eq=False):
     """Made when the connection exists; ``account`` is set while it is admitted.
 
-    ``start_ns`` is time of day. ``attempt`` is kept only where a reload could judge the client again. ``max_payload``
-    is what the client was told; ``named``: it said who it is, needed or not. The collector does not track records:
-    none may come to point at itself.
+    ``start_ns`` is time of day. ``attempt`` is what it brought for authentication, needed or not, so that a reload can
+    judge it again. ``max_payload`` is what the client was told, ``switches`` are bits of ``connect``. The collector
+    does not track records: none may come to point at itself.
     """
 
     link: int
@@ -31,12 +35,47 @@ class Client(Struct, gc=False, eq=False):
     lang: str = ""
     version: str = ""
     protocol: int = 0
-    named: bool = False
+    switches: int = 0
     max_payload: int = 0
     account: Account | None = None
     permissions: CompiledPermissions | None = None
     admission: "Admission | None" = None
     attempt: "Attempt | None" = None
+
+    @property
+    def named(self) -> bool:
+        """Did it say who it is?"""
+        return self.attempt is not None and bool(self.attempt.connect.user or self.attempt.connect.nkey)
+
+    def remember(self, connect: Connect) -> None:
+        """Keep what a later CONNECT may leave out."""
+        self.protocol = connect.protocol
+        self.switches = (
+            connect.verbose
+            | connect.pedantic << 1
+            | connect.echo << 2
+            | connect.headers << 3
+            | connect.no_responders << 4
+        )
+
+    @property
+    def connect(self) -> Connect:
+        """What CONNECT said, as far as it is kept."""
+        said = Connect(
+            verbose=bool(self.switches & 1),
+            pedantic=bool(self.switches & 2),
+            echo=bool(self.switches & 4),
+            headers=bool(self.switches & 8),
+            no_responders=bool(self.switches & 16),
+            name=self.name,
+            lang=self.lang,
+            version=self.version,
+            protocol=self.protocol,
+        )
+        if self.attempt is None:
+            return said
+        brought = self.attempt.connect
+        return msgspec.structs.replace(said, **{name: getattr(brought, name) for name in _BROUGHT})
 
     @property
     def user(self) -> str:

@@ -115,7 +115,7 @@ class Clients:
                 return
             connect = SILENT
         else:
-            decoded = decode_connect(event.connect)
+            decoded = decode_connect(event.connect, client.connect if event.again else None)
             if decoded is None:
                 self._log.error(f"{client.label} - CONNECT is malformed")
                 self._engine.close(client.link, reason=CloseReason.PROTOCOL_VIOLATION)
@@ -124,9 +124,10 @@ class Clients:
         self._release(client)
         one = self._texts.one
         client.name, client.lang, client.version = one(connect.name), one(connect.lang), one(connect.version)
-        client.protocol = connect.protocol
-        client.named = bool(connect.user or connect.nkey)
+        client.remember(connect)
         if not self.judge.required:
+            if connect.user or connect.nkey or connect.auth_token or connect.jwt:
+                client.attempt = self.judge.attempt(client, connect, event.nonce)
             self._settle(client, connect, None, event.again)
             return
         attempt = self.judge.attempt(client, connect, event.nonce)
@@ -230,7 +231,7 @@ class Clients:
     def unbind(self, client: Client) -> None:
         """Nobody is asked any more: what was restricted is free."""
         before, client.permissions = client.permissions, None
-        client.admission = client.attempt = None
+        client.admission = None
         if before is not None:
             self._engine.change(client.link, permissions=0)
             self.permissions.release(before)
@@ -368,7 +369,6 @@ class Clients:
         self.permissions.release(client.permissions)
         client.permissions = None
         client.admission = None
-        client.attempt = None
 
 
 def slim(admission: "Admission") -> "Admission":

@@ -43,27 +43,28 @@ _KEYS = frozenset(field.encode_name for field in msgspec.structs.fields(Connect)
 _decoder = msgspec.json.Decoder(Connect)
 
 
-def decode_connect(text: bytes) -> Connect | None:
-    """Decode the argument of CONNECT. None: malformed, the connection is to be closed without a word."""
+def decode_connect(text: bytes, before: Connect | None = None) -> Connect | None:
+    """Decode the argument of CONNECT. ``before``: what an earlier one of the same client said, which holds for fields
+    that are absent now. None: malformed, the connection is to be closed without a word."""
+    connect: Connect | None
     try:
-        connect = _decoder.decode(text)
+        connect = _decoder.decode(text) if before is None else _decode_tolerantly(text, before)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        decoded = _decode_tolerantly(text)
-        if decoded is None:
-            return None
-        connect = decoded
+        connect = _decode_tolerantly(text, SILENT)
+    if connect is None:
+        return None
     if not -_INT64_MAX <= connect.protocol <= _INT64_MAX:
         return None
     return connect
 
 
-def _decode_tolerantly(text: bytes) -> Connect | None:
+def _decode_tolerantly(text: bytes, before: Connect) -> Connect | None:
     try:
         tree = json.loads(text.decode("utf-8", "replace"), object_pairs_hook=_Pairs, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if tree is None:
-        return SILENT
+        return before
     if not isinstance(tree, _Pairs):
         return None
     known: dict[str, object] = {}
@@ -74,7 +75,7 @@ def _decode_tolerantly(text: bytes) -> Connect | None:
         # Lone surrogates cannot be written anywhere later.
         known[lowered] = value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
     try:
-        return msgspec.convert(known, Connect)
+        return msgspec.convert(msgspec.to_builtins(before) | known, Connect)
     except msgspec.ValidationError:
         return None
 

@@ -74,7 +74,7 @@ class Judge:
                 user=connect.user,
                 password=connect.password,
                 auth_token=connect.auth_token,
-                jwt=connect.jwt if self.settings.operator_mode else "",
+                jwt=connect.jwt,
                 nkey=connect.nkey,
                 sig=connect.sig,
                 proxy_sig=connect.proxy_sig,

@@ -167,9 +167,24 @@ def test_a_denial_names_the_rule(make_desk: Any) -> None:
     assert any('Subscription Violation - User "a", Subject "qq", Queue "g2"' in line for line in desk.lines.lines)
 
 
-def test_nothing_secret_is_kept_on_an_open_server(desk: Any) -> None:
-    link = desk.hello(connect(user="a", **{"pass": "secret"}))
-    client = desk.clients.find(link)
-    assert client.attempt is None
+def test_credentials_are_kept_for_a_reload_also_on_an_open_server(desk: Any) -> None:
+    client = desk.clients.find(desk.hello(connect(user="a", **{"pass": "secret"})))
     assert client.named
-    assert "secret" not in repr(client)
+    assert client.attempt.connect.password == "secret"
+    assert client.user == ""
+    nobody = desk.clients.find(desk.hello(connect()))
+    assert nobody.attempt is None
+    assert not nobody.named
+
+
+def test_a_second_connect_leaves_out_what_the_first_said(make_desk: Any) -> None:
+    desk = make_desk(USERS)
+    link = desk.hello(connect(user="c", pedantic=True, echo=False, name="n", **{"pass": "pc"}))
+    desk.hello(b'{"headers":true}', link=link, again=True)
+    admission = desk.admission(link)
+    assert admission["account"] == desk.accounts.find("B").number
+    assert (admission["verbose"], admission["pedantic"], admission["echo"]) == (False, True, False)
+    assert admission["headers"]
+    assert desk.clients.find(link).name == "n"
+    desk.hello(b'{"PASS":"wrong"}', link=link, again=True)
+    assert desk.refusal(link) == VIOLATION
