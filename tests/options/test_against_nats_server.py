@@ -36,7 +36,6 @@ DIFFERENT = {
     'resolver: {type: cache, dir: "d", ttl: x}': BETTER_PLACE,
     "accounts: 5": NOT_COPIED,
     'accounts: "x"': NOT_COPIED,
-    "authorization {users: [{}]}": BETTER_PLACE,
     "authorization {users: [{user: a, permissions: {pub: [{a: b}]}}]}": BETTER_PLACE,
     "accounts: {A: {nkey: 5}}": "the number is shown there as a character",
     "accounts: {A: {msg_trace: {dest: a, sampling: 500}}}": "their text has a slip of the pen",
