@@ -1,0 +1,53 @@
+"""Two tenants use the same subject and never hear each other."""
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from gossamer.operator.up.clients import collect, flushed
+from gossamer.operator.up.steps.place import Place, Verified, check
+from gossamer.operator.up.topology import IsolationStep, tenant_of
+
+
+async def isolation(step: IsolationStep, place: Place) -> Verified:
+    """Both listen on every node, both speak on every node; each hears its own messages, all of them, and no other."""
+    nodes = list(place.mesh.nodes)
+    sides = (step.user, step.stranger)
+    listening: dict[tuple[str, str], Client] = {}
+    heard: dict[tuple[str, str], list[str]] = {(user, node): [] for user in sides for node in nodes}
+    ends = {}
+    for user, node in heard:
+        client = listening[user, node] = await place.clients.connect(user, node)
+
+        async def take(message: Msg, key: tuple[str, str] = (user, node)) -> None:
+            heard[key].append(message.data.decode())
+
+        await client.subscribe(step.subject, cb=take)
+        ends[user, node] = await client.subscribe(f"{step.subject}.end")
+    await flushed(*listening.values())
+    for user in sides:
+        for subscriber in nodes:
+            for publisher in nodes:
+                if subscriber != publisher:
+                    await place.clients.crossing(tenant_of(user), subscriber, publisher)
+    # The user speaks first and the stranger after it: what strays has every chance to arrive before the end.
+    for user in sides:
+        for node in nodes:
+            speaker = await place.clients.connect(user, node)
+            await speaker.publish(step.subject, f"{user} on {node}".encode())
+            await speaker.publish(f"{step.subject}.end", b"end")
+            await flushed(speaker)
+            await place.clients.close(speaker)
+    for (user, node), subscription in ends.items():
+        await collect(subscription, len(nodes), f"{user} on {node}, its own tenant's messages")
+    await flushed(*listening.values())
+    for (user, node), words in heard.items():
+        own = sorted(f"{user} on {place_of}" for place_of in nodes)
+        strays = [word for word in words if not word.startswith(f"{user} ")]
+        check(not strays, f"{user} on {node} heard what is not its tenant's: {strays[:3]}")
+        check(sorted(words) == own, f"{user} on {node} heard {sorted(words)} of its own tenant, expected {own}")
+    await place.clients.close(*listening.values())
+    text = (
+        f"{step.stranger} on {len(nodes)} nodes heard nothing of {step.user} on {step.subject}, nor the reverse; "
+        f"each heard all {len(nodes)} messages of its own tenant everywhere"
+    )
+    return Verified(text=text)
