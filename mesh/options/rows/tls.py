@@ -11,6 +11,7 @@ from gossamer.mesh.options.types import ARRAY_OF_TEXT, BOOLEAN, TEXT, as_array, 
 from gossamer.mesh.options.units import parse_duration
 
 _PIN = re.compile("[0-9a-fA-F]{64}")
+_INSECURE = re.compile("^TLS_RSA_|_RC4_|_3DES_|_CBC_SHA256$")
 _CIPHERS = frozenset(
     {
         "TLS_AES_128_GCM_SHA256",
@@ -55,6 +56,10 @@ def _tls(processing: Processing, key: str, node: Node) -> dict[str, Any]:
         processing.error(node, "missing 'key_file' in TLS configuration")
     elif "key_file" in values and "cert_file" not in given:
         processing.error(node, "missing 'cert_file' in TLS configuration")
+    insecure = [name for name in values.get("cipher_suites", ()) if _INSECURE.search(name)]
+    if insecure and not values.get("allow_insecure_cipher_suites"):
+        text = "insecure cipher suites configured without 'allow_insecure_cipher_suites' option set: "
+        processing.error(node, text + ", ".join(insecure))
     if values.get("verify_cert_and_check_known_urls") and key.lower() == "tls" and node in processing.top_level:
         text = "verify_cert_and_check_known_urls not supported in this context"
         processing.error(node["verify_cert_and_check_known_urls"], text)
