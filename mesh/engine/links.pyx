@@ -460,8 +460,12 @@ cdef void links_finish(Core* core) noexcept nogil:
 
 
 cdef void link_free(Link* link) noexcept nogil:
+    cdef uint32_t i
     if link.route != NULL:
         free(link.route.picked)
+        for i in range(link.route.origins_count):
+            free(link.route.origins[i])
+        free(link.route.origins)
         free(link.route)
     free(link.sid_table)
     free(link.info_after_pong)

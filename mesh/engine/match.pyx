@@ -175,7 +175,7 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
                 break
             for j in range(members):
                 one = <Subscription*>pairs[2 * j]
-                if <uint32_t><size_t>pairs[2 * j + 1] != i or (0 if not one.remote else 1 + one.leaf) != stage:
+                if <uint32_t><size_t>pairs[2 * j + 1] != i or (0 if not one.remote else 1 + (one.origin != 0)) != stage:
                     continue
                 to[0] = one
                 to += 1

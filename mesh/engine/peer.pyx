@@ -7,7 +7,8 @@ reply are put together anew.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memchr, memcmp
+from libc.stdlib cimport malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, strlen
 
 from gossamer.mesh.engine.accounts cimport account_from_route
 from gossamer.mesh.engine.client cimport report_hello
@@ -38,10 +39,12 @@ from gossamer.mesh.engine.types cimport (
     Link,
     Mail,
     Message,
+    RouteState,
 )
 
 cdef enum:
     LINE_FACTOR = 16            # server peers may send lines so many times longer than clients
+    ORIGINS_MAX = 65536         # leaf clusters behind one node
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -172,6 +175,9 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     if p[0] != 32:
         canonical = 0
     p += 1
+    while p < sizes and is_blank(p[0]):
+        canonical = 0
+        p += 1
     if sizes - p >= 2:                                  # something stands between the subject and the sizes
         if is_blank(p[1]) and (p[0] == 124 or p[0] == 43):
             if p[0] == 43:
@@ -228,6 +234,33 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
 # --- interest ---------------------------------------------------------------------------------------------------------
 
 
+cdef uint32_t origin_number(Link* link, Text name) noexcept nogil:
+    """The number of a leaf cluster's name on this link, 0 when there are too many."""
+    cdef RouteState* route = link.route
+    cdef uint32_t i
+    cdef char** grown
+    cdef char* text
+    for i in range(route.origins_count):
+        if strlen(route.origins[i]) == name.size and memcmp(route.origins[i], name.at, name.size) == 0:
+            return i + 1
+    if route.origins_count == ORIGINS_MAX:
+        return 0
+    if route.origins_count == route.origins_capacity:
+        grown = <char**>realloc(route.origins, (route.origins_capacity + 8) * sizeof(char*))
+        if grown == NULL:
+            return 0
+        route.origins = grown
+        route.origins_capacity += 8
+    text = <char*>malloc(name.size + 1)
+    if text == NULL:
+        return 0
+    memcpy(text, name.at, name.size)
+    text[name.size] = 0
+    route.origins[route.origins_count] = text
+    route.origins_count += 1
+    return route.origins_count
+
+
 cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8_t leaf, uint8_t add) noexcept nogil:
     """RS+, RS-, LS+, LS- after the verb."""
     cdef Text parts[6]
@@ -236,6 +269,7 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
     cdef Account* account = link.route.dedicated
     cdef int64_t weight = 1
     cdef Text queue
+    cdef uint32_t origin = 0
     if leaf:
         first = 1
     if account == NULL:
@@ -259,11 +293,15 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
         account = account_from_route(core, link, parts[first - 1].at, parts[first - 1].size)
         if account == NULL:
             return
+    if leaf:
+        origin = origin_number(link, parts[0])
+        if origin == 0:
+            return
     if add and weight > 0:
         remote_subscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size,
-                         <uint32_t>weight, leaf)
+                         <uint32_t>weight, origin)
     else:
-        remote_unsubscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size, leaf)
+        remote_unsubscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size, origin)
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t si
                         uint64_t handle) noexcept nogil
 cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil
 cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                           uint32_t queue_size, uint32_t weight, uint8_t leaf) noexcept nogil
+                           uint32_t queue_size, uint32_t weight, uint32_t origin) noexcept nogil
 cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                             uint32_t queue_size, uint8_t leaf) noexcept nogil
+                             uint32_t queue_size, uint32_t origin) noexcept nogil
 cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
 cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil
 cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil

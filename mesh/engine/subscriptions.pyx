@@ -290,7 +290,7 @@ cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
 
 
 cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                               uint32_t queue_size, uint8_t leaf) noexcept nogil:
+                               uint32_t queue_size, uint32_t origin) noexcept nogil:
     cdef Terminal* terminal = terminal_find(account, subject, size)
     cdef Group* group
     cdef uint32_t i
@@ -298,26 +298,26 @@ cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint
         return NULL
     if queue_size == 0:
         for i in range(terminal.plain_count):
-            if terminal.plain[i].link == link and terminal.plain[i].leaf == leaf:
+            if terminal.plain[i].link == link and terminal.plain[i].origin == origin:
                 return terminal.plain[i]
         return NULL
     group = terminal.groups
     while group != NULL:
         if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
             for i in range(group.count):
-                if group.members[i].link == link and group.members[i].leaf == leaf:
+                if group.members[i].link == link and group.members[i].origin == origin:
                     return group.members[i]
         group = group.next
     return NULL
 
 
 cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                           uint32_t queue_size, uint32_t weight, uint8_t leaf) noexcept nogil:
+                           uint32_t queue_size, uint32_t weight, uint32_t origin) noexcept nogil:
     """RS+ or LS+: repeated ones are one; the newest weight counts (routes section 11)."""
     cdef Subscription* one
     if not subject_valid(subject, size):
         return
-    one = remote_find(link, account, subject, size, queue, queue_size, leaf)
+    one = remote_find(link, account, subject, size, queue, queue_size, origin)
     if one != NULL:
         if one.weight != weight:
             one.weight = weight
@@ -329,7 +329,7 @@ cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subje
     one.link = link
     one.receiver = RECEIVER_LINK
     one.remote = 1
-    one.leaf = leaf
+    one.origin = origin
     one.weight = weight
     if not enter(core, account, one, subject, size, queue, queue_size):
         free(one)
@@ -338,7 +338,7 @@ cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subje
 
 
 cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                             uint32_t queue_size, uint8_t leaf) noexcept nogil:
-    cdef Subscription* one = remote_find(link, account, subject, size, queue, queue_size, leaf)
+                             uint32_t queue_size, uint32_t origin) noexcept nogil:
+    cdef Subscription* one = remote_find(link, account, subject, size, queue, queue_size, origin)
     if one != NULL:
         subscription_end(core, one)

@@ -189,6 +189,9 @@ cdef struct RouteState:         # what only a joined server link has
     uint8_t leaf_origin_unsubscribe
     Account* dedicated
     Account* last_account       # of the last RMSG, with its name's text in the account
+    char** origins              # names of leaf clusters, numbered from 1
+    uint32_t origins_count
+    uint32_t origins_capacity
     Group** picked              # scratch: queue groups chosen for the message being sent
     uint32_t picked_count
     uint32_t picked_capacity
@@ -306,9 +309,9 @@ cdef struct Subscription:
     uint8_t receiver
     uint8_t closed
     uint8_t remote              # learned by route
-    uint8_t leaf                # LS+: stands for a leaf
     uint16_t sid_size           # for links: of " sid", blank included
     uint32_t weight
+    uint32_t origin             # LS+: number of the leaf's origin on this link; 0: no leaf's
     uint64_t delivered
     uint64_t max
     Account* account

@@ -20,20 +20,6 @@ from gossamer.mesh.options.options import ClusterOptions, Options
 from gossamer.mesh.server import Server
 
 both = pytest.mark.parametrize("kind", ["ours", "real"])
-both_but_origins = pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("ours", marks=pytest.mark.xfail(reason="leaf interest is not told apart by origin yet")),
-        "real",
-    ],
-)
-both_but_blanks = pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("ours", marks=pytest.mark.xfail(reason="the engine wants one blank before a queue indicator")),
-        "real",
-    ],
-)
 ours_only = pytest.mark.parametrize("kind", ["ours"])
 
 _SECOND_NS = 1_000_000_000
@@ -309,7 +295,7 @@ def test_35_48_lines_that_close(tmp_path: Path, kind: str) -> None:
     run(kind, tmp_path, scene)
 
 
-@both_but_origins
+@both
 def test_36_leaf_interest_is_another(tmp_path: Path, kind: str) -> None:
     async def scene(target: Target) -> None:
         peer, client = await target.join(), await target.client()
@@ -488,7 +474,7 @@ def test_40_41_groups_only_when_named(tmp_path: Path, kind: str) -> None:
     run(kind, tmp_path, scene)
 
 
-@both_but_blanks
+@both
 def test_any_number_of_blanks_before_queues(tmp_path: Path, kind: str) -> None:
     async def scene(target: Target) -> None:
         peer, client = await target.join(), await target.client()
