@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_read(files):
         ("max_playload: 1", 'did you mean "max_payload"?'),
         ("server-name: x", 'did you mean "server_name"?'),
         ("authorization {usr: a}", 'did you mean "user"?'),
-        ("cluster {nmae: a}", 'did you mean "name"?'),
+        ("cluster {naame: a}", 'did you mean "name"?'),
         ("routes: []", "it belongs into: cluster"),
         ("max_payload: 1024b", "write 1024: a number without a unit is bytes"),
         ('max_payload: "1mb"', "write 1mb without quotes; 1k is 1000, 1kb is 1024"),

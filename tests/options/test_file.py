@@ -137,7 +137,7 @@ def test_warnings_do_not_stop_a_start(faults, options):
     [
         ("x: 1", 'f.conf:1:0: unknown field "x"'),
         ("SZ=3000", 'f.conf:1:0: unknown field "SZ"'),
-        ("port: 1\n cluster {\n  nam: x\n}", 'f.conf:3:3: unknown field "nam"'),
+        ("port: 1\n cluster {\n  namee: x\n}", 'f.conf:3:3: unknown field "namee"'),
         ('debug: "true"', "f.conf:1:0: interface conversion: interface {} is string, not bool"),
         ("max_payload: 1024b", "f.conf:1:0: interface conversion: interface {} is string, not int64"),
         ('max_payload: "1mb"', "f.conf:1:0: interface conversion: interface {} is string, not int64"),
