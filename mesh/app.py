@@ -6,6 +6,7 @@ and ports files. Exit codes: 0 for a clean end, 1 for everything that kept it fr
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -13,7 +14,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from gossamer.mesh.life.lame_duck import leave
-from gossamer.mesh.life.listening import PortTaken
 from gossamer.mesh.life.logging_choice import make_log
 from gossamer.mesh.life.reloading import NothingToReload, Reload, ReloadRefused
 from gossamer.mesh.life.run_files import FileTrouble, PortsFile, write_pid_file
@@ -26,6 +26,7 @@ from gossamer.mesh.options.loading import assess
 from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.signal import RunningProcesses, send_signal
 from gossamer.mesh.world import World, real_world
+from gossamer.mesh.world.listening import PortTaken
 
 #: Environment: a file that receives how punctual the loop's timers were (for benchmarks).
 PROBE_VARIABLE = "GOSSAMER_TIMER_PROBE"
@@ -99,6 +100,8 @@ class ServerProcess:
             self._log.fatal(str(trouble))
             await self._node.stop()
             return 1
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not look at it again
         probe = self._start_probe(loop)
         code = await self._until_over()
         if self._leaving is not None:

@@ -18,23 +18,23 @@ from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine import events
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.life.client_listener import ClientListener
-from gossamer.mesh.life.client_urls import own_client_urls
 from gossamer.mesh.life.engine_thread import EngineThread
-from gossamer.mesh.life.enginetime import EngineTime
 from gossamer.mesh.life.identity import Identity, make_identity
-from gossamer.mesh.life.listening import BoundSocket, bind, join_address, split_address
 from gossamer.mesh.life.pump import Pump
 from gossamer.mesh.logs.log import Log, Silence
 from gossamer.mesh.logs.redaction import redact_line
 from gossamer.mesh.monitor.process import ProcessorShare
 from gossamer.mesh.options.options import Options
 from gossamer.mesh.peers.clients import Clients
+from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.welcome import Welcome
 from gossamer.mesh.system.service import SystemService
 from gossamer.mesh.version import NATS_VERSION, VERSION
 from gossamer.mesh.world import World, real_world
+from gossamer.mesh.world.client_urls import own_client_urls
+from gossamer.mesh.world.listening import BoundSocket, bind, join_address, split_address
 
 if TYPE_CHECKING:
     from gossamer.mesh.engine.core import Engine
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from gossamer.mesh.peers.route_manager import RouteManager
 
 MessageHandler = Callable[[events.Message], None]
+#: Takes bytes for a client without a socket, and whether these are the last.
+Receiver = Callable[[bytes, bool], None]
 
 
 class Node:
@@ -84,7 +86,7 @@ class Node:
         self._stepped = stepped
         self._thread: EngineThread | None = None
         self._subscribers: dict[int, MessageHandler] = {}
-        self._outputs: dict[int, Callable[[events.Output], None]] = {}
+        self._receivers: dict[int, Receiver] = {}
         self._foreign_urls: tuple[str, ...] = ()
         self._urls_known = False
 
@@ -158,6 +160,17 @@ class Node:
     def unsubscribe(self, number: int) -> None:
         if self._subscribers.pop(number, None) is not None:
             self.engine.unsubscribe(number)
+
+    # --- clients without a socket -------------------------------------------------------------------------------
+    def open(self, receive: Receiver, host: str = "memory") -> int:
+        """A client link in memory: ``receive`` gets what it is sent, ``feed`` is what it sends. Returns its id."""
+        link = self.engine.open(kind=LinkKind.CLIENT, listener=self.listener.number, host=host)
+        self._receivers[link] = receive
+        return link
+
+    def feed(self, link: int, data: bytes, *, end: bool = False) -> None:
+        """Bytes from such a client; ``end``: it hung up."""
+        self.engine.feed(link, data, end=end)
 
     # --- addresses ----------------------------------------------------------------------------------------------
     @property
@@ -403,9 +416,11 @@ class Node:
             handler(event)
 
     def _output(self, event: events.Output) -> None:
-        handler = self._outputs.get(event.link)
-        if handler is not None:
-            handler(event)
+        receive = self._receivers.get(event.link)
+        if receive is not None:
+            receive(event.data, event.end)
+            if event.end:
+                del self._receivers[event.link]
 
     def _trace(self, event: events.Trace) -> None:
         client = self.clients.find(event.link)

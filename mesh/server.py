@@ -6,12 +6,12 @@ from typing import Any, Self
 import msgspec
 
 from gossamer.mesh.engine import core as core  # paid for with the import, not at the start of a server
-from gossamer.mesh.life.interfaces import is_wildcard
-from gossamer.mesh.life.listening import join_address
 from gossamer.mesh.logs.log import Log, StandardError
 from gossamer.mesh.node import Node
 from gossamer.mesh.options.options import Options
 from gossamer.mesh.world import World, real_world
+from gossamer.mesh.world.interfaces import is_wildcard
+from gossamer.mesh.world.listening import join_address
 
 
 class Server:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Accounts:
     """Numbers are given once: an account keeps its engine number until the node ends."""
 
-    __slots__ = ("_by_name", "_by_number", "_engine", "_operator_mode", "global_account", "made", "system")
+    __slots__ = ("_by_name", "_by_number", "_engine", "_operator_mode", "global_account", "gone", "made", "system")
 
     def __init__(
         self, engine: "Engine", settings: AuthSettings, *, system: str = SYSTEM_ACCOUNT, pinned_system: bool = False
@@ -27,6 +27,7 @@ class Accounts:
         cluster with a pool, spec routes 4.3)."""
         self._engine = engine
         self.made: Callable[[Account], None] | None = None  # told of every account made from then on
+        self.gone: Callable[[Account], None] | None = None  # and of every one that ends
         self._by_name: dict[str, Account] = {}
         self._by_number: dict[int, Account] = {}
         self.global_account = self._make(GLOBAL_ACCOUNT)
@@ -85,6 +86,8 @@ class Accounts:
         ]
         for account in gone:
             del self._by_name[account.name]
+            if self.gone is not None:
+                self.gone(account)
             self._engine.remove_account(account.number)
         return gone
 

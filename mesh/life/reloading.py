@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from gossamer.auth.decisions import Admission, Attempt, Refusal
 from gossamer.mesh.engine.kinds import CloseReason
-from gossamer.mesh.life.listening import split_address
 from gossamer.mesh.life.logging_choice import change_log
 from gossamer.mesh.life.run_files import FileTrouble
 from gossamer.mesh.options.flags import Flags
@@ -20,6 +19,7 @@ from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.clients import ACCOUNT_FULL, AUTHORIZATION_VIOLATION
 from gossamer.mesh.peers.connect import SILENT
 from gossamer.mesh.peers.judge import Judge
+from gossamer.mesh.world.listening import split_address
 
 if TYPE_CHECKING:
     from gossamer.mesh.node import Node

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gossamer.mesh.life.client_urls import own_client_urls
-from gossamer.mesh.life.interfaces import is_wildcard
+from gossamer.mesh.world.client_urls import own_client_urls
+from gossamer.mesh.world.interfaces import is_wildcard
 
 if TYPE_CHECKING:
     from gossamer.mesh.node import Node

@@ -115,8 +115,7 @@ def connz(node: "Node", asked: ConnzOptions) -> dict[str, Any]:
     """The document."""
     now_ns = node.world.clock.wall_ns()
     server_id = node.identity.server_id
-    if asked.account and node.accounts.find(asked.account) is None:
-        server_id = ""
+    known = not asked.account or node.accounts.find(asked.account) is not None
     rows = _rows(node, asked, now_ns)
     total = len(rows)
     if asked.user:
@@ -129,13 +128,13 @@ def connz(node: "Node", asked: ConnzOptions) -> dict[str, Any]:
         if not row.stop_ns and not row.rtt_ns:
             node.engine.ping(row.cid)  # the next look shows it
     return {
-        "server_id": server_id,
+        "server_id": server_id if known else "",
         "now": timestamp(now_ns),
         "num_connections": len(page),
         "total": total,
         "offset": asked.offset,
         "limit": limit,
-        "connections": [_info(node, row, asked, now_ns) for row in page],
+        "connections": [_info(node, row, asked, now_ns) for row in page] if known else None,
     }
 
 

@@ -17,13 +17,12 @@ def routez(node: "Node", *, subscriptions: bool = False, in_detail: bool = False
     """The document; without a cluster there are no rows."""
     now_ns = node.world.clock.wall_ns()
     rows = node.routes.routez() if node.routes is not None else []
-    statistics = {entry.link: entry for entry in node.engine.links()} if rows else {}
     engine_ns = node.engine.totals().now_ns
     monotonic_ns = node.world.clock.monotonic_ns()
     routes = []
     for row in rows:
         start_ns = now_ns - (monotonic_ns - row.start_ns)
-        entry = _row(row, statistics.get(row.rid), start_ns, engine_ns, now_ns)
+        entry = _row(row, node.engine.link(row.rid), start_ns, engine_ns, now_ns)
         if subscriptions:
             found = node.engine.subscriptions(link=row.rid)
             if found and in_detail:

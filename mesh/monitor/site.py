@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from gossamer.mesh.life.listening import BoundSocket, bind
 from gossamer.mesh.monitor import connz, healthz, routez, subsz, varz
 from gossamer.mesh.monitor.index import index
 from gossamer.mesh.monitor.metrics import CONTENT_TYPE, Metrics
 from gossamer.mesh.monitor.parameters import BadParameter
+from gossamer.mesh.world.listening import BoundSocket, bind
 
 if TYPE_CHECKING:
     from gossamer.mesh.node import Node

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gossamer.mesh.engine.kinds import LinkKind
-from gossamer.mesh.life.listening import join_address
 from gossamer.mesh.monitor.formats import seconds, timestamp, uptime
 from gossamer.mesh.monitor.process import cores, resident_bytes
 from gossamer.mesh.peers.greeting import PROTOCOL, TOOLCHAIN
 from gossamer.mesh.version import NATS_VERSION
+from gossamer.mesh.world.listening import join_address
 
 if TYPE_CHECKING:
     from gossamer.mesh.node import Node

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from gossamer.mesh.accounts.account import Account
-from gossamer.mesh.life.listening import join_address
 from gossamer.mesh.peers.compiled import CompiledPermissions
 from gossamer.mesh.peers.connect import Connect
+from gossamer.mesh.world.listening import join_address
 
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission, Attempt

@@ -17,7 +17,6 @@ from gossamer.mesh.accounts.account import Account, smallest
 from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine.events import Closed, Denied, Hello, Opened
 from gossamer.mesh.engine.kinds import Action, CloseReason
-from gossamer.mesh.life.enginetime import EngineTime
 from gossamer.mesh.logs.log import Log
 from gossamer.mesh.options.options import LimitOptions
 from gossamer.mesh.peers.client import Client
@@ -25,6 +24,7 @@ from gossamer.mesh.peers.closed import ClosedClient, ClosedRing
 from gossamer.mesh.peers.compiled import PermissionTable
 from gossamer.mesh.peers.connect import SILENT, Connect, SharedTexts, decode_connect
 from gossamer.mesh.peers.denials import Denial, DenialRing
+from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.judge import Judge, rule_of_denial
 from gossamer.mesh.peers.welcome import Welcome
 from gossamer.mesh.world import Clock

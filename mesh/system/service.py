@@ -41,6 +41,7 @@ class SystemService:
         self._server = ServerInfo(node)
         self._timer: asyncio.TimerHandle | None = None
         self._gap_s = 1.0
+        self._user_info: dict[int, int] = {}  # account number -> subscription
         self._requests: dict[str, Callable[[Body], Any]] = {
             "VARZ": lambda body: varz.varz(node, dict(node.monitor.requests) if node.monitor is not None else {}),
             "CONNZ": lambda body: connz.connz(node, _connz_options(body)),
@@ -58,6 +59,7 @@ class SystemService:
         for account in self._node.accounts:
             self.serve_account(account)
         self._node.accounts.made = self.serve_account
+        self._node.accounts.gone = self.forget_account
         system = self._node.accounts.system
         if system is None:
             return
@@ -75,7 +77,14 @@ class SystemService:
 
     def serve_account(self, account: "Account") -> None:
         """Answer ``USER.INFO`` to the clients of one more account."""
-        self._node.subscribe(account.number, USER_INFO, self._asked_user_info)
+        number = self._node.subscribe(account.number, USER_INFO, self._asked_user_info)
+        self._user_info[account.number] = number
+
+    def forget_account(self, account: "Account") -> None:
+        """The account ends: nothing of ours may hold it."""
+        number = self._user_info.pop(account.number, 0)
+        if number:
+            self._node.unsubscribe(number)
 
     def lame_duck(self) -> None:
         self._announce("LAMEDUCK", self._server.take())

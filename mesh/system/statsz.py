@@ -17,7 +17,6 @@ def statsz(node: "Node") -> dict[str, Any]:
     totals = node.engine.totals()
     per_account = node.engine.accounts()
     rows = node.routes.routez() if node.routes is not None else []
-    numbers = {entry.link: entry for entry in node.engine.links()} if rows else {}
     fields: dict[str, Any] = {
         "start": timestamp(node.started_ns),
         "mem": resident_bytes(node.world.disk),
@@ -46,7 +45,7 @@ def statsz(node: "Node") -> dict[str, Any]:
         fields["stalled_clients"] = totals.stalled_clients
     routes = []
     for row in rows:
-        entry = numbers.get(row.rid)
+        entry = node.engine.link(row.rid)  # not all links: there may be very many clients beside
         routes.append(
             {
                 "rid": row.rid,

@@ -12,10 +12,10 @@ from gossamer.auth.settings import AuthSettings
 from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine.events import Closed, Hello, Opened
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
-from gossamer.mesh.life.enginetime import EngineTime
 from gossamer.mesh.logs.log import Log
 from gossamer.mesh.options.options import LimitOptions
 from gossamer.mesh.peers.clients import Clients
+from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.welcome import Welcome

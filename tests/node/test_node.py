@@ -10,9 +10,9 @@ import pytest
 from gossamer.mesh.engine.events import Closed, Hello, Message, Opened, PeerError
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.life.lame_duck import leave
-from gossamer.mesh.life.listening import PortTaken
 from gossamer.mesh.node import Node
 from gossamer.mesh.options.options import LameDuckOptions, LimitOptions, Options
+from gossamer.mesh.world.listening import PortTaken
 
 
 def options(**fields: Any) -> Options:

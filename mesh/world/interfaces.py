@@ -5,7 +5,7 @@ import ipaddress
 import socket
 import struct
 
-from gossamer.mesh.world import Disk
+from gossamer.mesh.world.disk import Disk
 
 _SIOCGIFADDR = 0x8915
 _INET6_TABLE = "/proc/net/if_inet6"

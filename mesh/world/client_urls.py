@@ -1,8 +1,8 @@
 """The addresses under which clients reach this node (spec client-protocol section 4.4)."""
 
-from gossamer.mesh.life.interfaces import global_addresses, is_wildcard
-from gossamer.mesh.life.listening import join_address
-from gossamer.mesh.world import Disk
+from gossamer.mesh.world.disk import Disk
+from gossamer.mesh.world.interfaces import global_addresses, is_wildcard
+from gossamer.mesh.world.listening import join_address
 
 
 def own_client_urls(host: str, port: int, disk: Disk) -> tuple[str, ...]:
