@@ -399,6 +399,8 @@ cdef char* parse_other(Core* core, Link* link, char* at, char* end) noexcept nog
             following = control_line(core, link, at, end, 5, &line, &size)
             if following == NULL:
                 return at
+            while size and is_blank(line[size - 1]):
+                size -= 1
             if size < 2 or line[0] != 123 or line[size - 1] != 125:     # not an object
                 violation(core, link)
                 return at

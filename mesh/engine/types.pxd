@@ -31,7 +31,7 @@ cdef enum:
     FLUSH_BYTES = 4194304       # a fan-out is flushed in pieces of about this size
     TURN_BYTES = 8388608        # delivered for one link in one turn before others have theirs
     SHARE_RECEIVERS = 4         # from so many receivers on, a payload of SHARE_BYTES is not copied for each
-    SHARE_BYTES = 256
+    SHARE_BYTES = 8192          # below it, copying a payload that is in the cache costs less than a slice
     CACHE_SETS = 65536
     CACHE_WAYS = 4
     DOORKEEPER = 131072
