@@ -8,6 +8,7 @@ _LINKS = (
     ("subsz", "Subscriptions"),
     ("routez", "Routes"),
     ("healthz", "Health probe"),
+    ("reasons", "Denials and refusals, and why"),
     ("metrics", "Prometheus metrics"),
 )
 

@@ -99,7 +99,7 @@ def _traffic(node: "Node") -> Iterator[Metric]:
         slow.add_metric([kind.name.lower()], totals.slow_consumers[kind])
     yield slow
     yield _counter("permission_denials", "Permissions violations", node.clients.denials.total)
-    yield _counter("authentication_failures", "Clients refused at CONNECT", node.clients.refused)
+    yield _counter("authentication_failures", "Clients refused at CONNECT", node.clients.refusals.total)
 
 
 def _accounts(node: "Node") -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from gossamer.mesh.monitor import connz, healthz, routez, subsz, varz
+from gossamer.mesh.monitor import connz, healthz, reasons, routez, subsz, varz
 from gossamer.mesh.monitor.index import index
 from gossamer.mesh.monitor.metrics import CONTENT_TYPE, Metrics
 from gossamer.mesh.monitor.parameters import BadParameter
@@ -40,6 +40,7 @@ class MonitorSite:
             "/subsz": lambda query: _json(subsz.subsz(node, subsz.options_from_query(query))),
             "/routez": lambda query: _json(routez.from_query(node, query)),
             "/healthz": self._healthz,
+            "/reasons": lambda query: _json(reasons.reasons(node, query)),
             "/metrics": lambda query: web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE}),
         }
         self.socket: BoundSocket | None = None

@@ -21,9 +21,9 @@ from gossamer.mesh.logs.log import Log
 from gossamer.mesh.options.options import LimitOptions
 from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.closed import ClosedClient, ClosedRing
-from gossamer.mesh.peers.compiled import PermissionTable
+from gossamer.mesh.peers.compiled import CompiledPermissions, PermissionTable
 from gossamer.mesh.peers.connect import SILENT, Connect, SharedTexts, decode_connect
-from gossamer.mesh.peers.denials import Denial, DenialRing
+from gossamer.mesh.peers.denials import Denial, RefusedClient, Ring
 from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.judge import Judge, rule_of_denial
 from gossamer.mesh.peers.welcome import Welcome
@@ -68,9 +68,9 @@ class Clients:
         self.limits = limits
         self.permissions = PermissionTable(engine)
         self.closed = ClosedRing(limits.max_closed_clients)
-        self.denials = DenialRing()
+        self.denials: Ring[Denial] = Ring()
+        self.refusals: Ring[RefusedClient] = Ring()
         self.total = 0  # clients since the start
-        self.refused = 0  # of these, not let in at CONNECT
         self.closed_by_reason: Counter[CloseReason] = Counter()
         self.leaving = False  # lame duck: handshakes are no longer answered
         self._clock = clock
@@ -117,8 +117,7 @@ class Clients:
         else:
             decoded = decode_connect(event.connect, client.connect if event.again else None)
             if decoded is None:
-                self._log.error(f"{client.label} - CONNECT is malformed")
-                self._engine.close(client.link, reason=CloseReason.PROTOCOL_VIOLATION)
+                self._refuse(client, b"", CloseReason.PROTOCOL_VIOLATION, "CONNECT is malformed")
                 return
             connect = decoded
         self._release(client)
@@ -220,8 +219,8 @@ class Clients:
 
     def rebind(self, client: Client, admission: "Admission") -> None:
         """A new verdict on a live client of the same account: permissions, expiry, identity."""
-        client.admission = slim(admission)
         taken = self.permissions.take(admission.permissions)
+        client.admission = slim(admission, taken)
         before, client.permissions = client.permissions, taken
         if taken is not before:
             self._engine.change(client.link, permissions=taken.number if taken is not None else 0)
@@ -266,7 +265,7 @@ class Clients:
         from gossamer.auth.decisions import Refusal
 
         if isinstance(verdict, Refusal):
-            self._refuse(client, verdict.error.encode(), self.judge.close_reason(verdict), _told(verdict))
+            self._refuse(client, verdict.error.encode(), self.judge.close_reason(verdict), refusal=verdict)
             return
         client.attempt = attempt
         self._settle(client, connect, verdict, again)
@@ -309,8 +308,8 @@ class Clients:
         max_subscriptions, own_payload = account.limits.max_subscriptions, account.limits.max_payload
         permissions = 0
         if admission is not None:
-            client.admission = slim(admission)
             client.permissions = self.permissions.take(admission.permissions)
+            client.admission = slim(admission, client.permissions)
             permissions = client.permissions.number if client.permissions is not None else 0
             max_subscriptions = smallest(max_subscriptions, admission.max_subscriptions)
             own_payload = smallest(own_payload, admission.max_payload)
@@ -352,12 +351,34 @@ class Clients:
                 error=error,
             )
 
-    def _refuse(self, client: Client, error: bytes, reason: CloseReason, why: str = "") -> None:
-        self.refused += 1
-        if error == AUTHORIZATION_VIOLATION:
-            self._log.error(f"{client.label} - authentication error{' - ' + why if why else ''}")
-        else:
-            self._log.error(f"{client.label} - {error.decode()}{': ' + why if why else ''}")
+    def _refuse(
+        self, client: Client, error: bytes, reason: CloseReason, why: str = "", refusal: "Refusal | None" = None
+    ) -> None:
+        """Not let in: told in short to the client, in full to the log and to those who ask later."""
+        said = error.decode()
+        if refusal is not None:
+            why = str(refusal.reason)
+        head = "authentication error" if error == AUTHORIZATION_VIOLATION else said or reason.text
+        who = f' - User "{refusal.user}"' if refusal is not None and refusal.user else ""
+        self._log.error(f"{client.label} - {head}{who}{': ' + why if why else ''}")
+        because = refusal.reason if refusal is not None else None
+        self.refusals.add(
+            RefusedClient(
+                self._clock.wall_ns(),
+                client.link,
+                client.host,
+                client.port,
+                refusal.account if refusal is not None else "",
+                refusal.user if refusal is not None else "",
+                reason,
+                said,
+                because.text if because is not None else why or said,
+                str(because.code) if because is not None else "",
+                because.rule if because is not None else "",
+                because.place if because is not None else "",
+                because.signer if because is not None else "",
+            )
+        )
         self._engine.close(client.link, reason=reason, error=error)
 
     def _release(self, client: Client) -> None:
@@ -371,13 +392,9 @@ class Clients:
         client.admission = None
 
 
-def slim(admission: "Admission") -> "Admission":
-    """Without the decoded claims: they are kilobytes, and each client keeps its admission."""
-    if admission.claims is None and admission.account_claims is None:
+def slim(admission: "Admission", compiled: CompiledPermissions | None) -> "Admission":
+    """Without what is kilobytes, since each client keeps its admission: no decoded claims, shared permissions."""
+    permissions = compiled.value if compiled is not None else None
+    if admission.claims is None and admission.permissions is permissions:
         return admission
-    return msgspec.structs.replace(admission, claims=None, account_claims=None)
-
-
-def _told(refusal: "Refusal") -> str:
-    """For the log: who it claimed to be, and why not."""
-    return f'User "{refusal.user}": {refusal.reason}' if refusal.user else str(refusal.reason)
+    return msgspec.structs.replace(admission, claims=None, account_claims=None, permissions=permissions)

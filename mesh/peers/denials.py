@@ -1,18 +1,20 @@
-"""The last permissions violations of a node, each with the rule that decided: for logs, monitoring and explanations."""
+"""Why somebody may not: the last permissions violations and the last clients that were not let in, each with the rule
+that decided. For logs, monitoring and explanations."""
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from gossamer.mesh.engine.kinds import Action
+from gossamer.mesh.engine.kinds import Action, CloseReason
 
-#: How many are remembered.
-DENIALS_MAX = 1000
+#: How many of each are remembered.
+REMEMBERED = 1000
 
 
 class Denial(Struct, frozen=True, gc=False):
-    """``rule`` says which entry decided, and where it stands; ``at_ns`` is time of day."""
+    """A client, let in, did what it may not. ``rule`` says which entry decided; ``at_ns`` is time of day."""
 
     at_ns: int
     link: int
@@ -24,22 +26,44 @@ class Denial(Struct, frozen=True, gc=False):
     rule: str
 
 
-class DenialRing:
-    """The newest denials. ``total`` counts all, those the engine reported only as a number included."""
+class RefusedClient(Struct, frozen=True, gc=False):
+    """A client was not let in. ``text`` is a sentence; ``code``, ``rule``, ``place`` and ``signer`` as in
+    ``gossamer.auth.reasons``, empty where the authenticator was not asked. Nothing here is a secret."""
+
+    at_ns: int
+    link: int
+    host: str
+    port: int
+    account: str
+    user: str
+    reason: CloseReason
+    error: str
+    text: str
+    code: str = ""
+    rule: str = ""
+    place: str = ""
+    signer: str = ""
+
+
+Entry = TypeVar("Entry", Denial, RefusedClient)
+
+
+class Ring(Generic[Entry]):
+    """The newest entries. ``total`` counts all, those reported only as a number included."""
 
     __slots__ = ("_entries", "total")
 
-    def __init__(self, limit: int = DENIALS_MAX) -> None:
-        self._entries: deque[Denial] = deque(maxlen=limit)
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._entries: deque[Entry] = deque(maxlen=limit)
         self.total = 0
 
-    def __iter__(self) -> Iterator[Denial]:
+    def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, denial: Denial, skipped: int) -> None:
+    def add(self, entry: Entry, skipped: int = 0) -> None:
         """``skipped`` more came before this one without a report."""
-        self._entries.append(denial)
+        self._entries.append(entry)
         self.total += 1 + skipped

@@ -73,11 +73,15 @@ class Site:
 
         self.do(look())
 
+    def arrive(self, link: int, connect: dict[str, Any]) -> None:
+        """Somebody connects and says this."""
+        self.engine.push(Opened(link, 1, LinkKind.CLIENT, "127.0.0.1", 40_000 + link))
+        self.engine.push(Hello(link, json.dumps(connect).encode(), False, b""))
+        self.handled()
+
     def client(self, link: int, name: str = "", **numbers: int) -> None:
         """A client that is connected, with its figures."""
-        self.engine.push(Opened(link, 1, LinkKind.CLIENT, "127.0.0.1", 40_000 + link))
-        connect = json.dumps({"protocol": 1, "name": name, "lang": "py", "version": "1"}).encode()
-        self.engine.push(Hello(link, connect, False, b""))
+        self.arrive(link, {"protocol": 1, "name": name, "lang": "py", "version": "1"})
         usual = dict.fromkeys(_FIGURES, 0)
         self.engine.link_statistics.append(
             SimpleNamespace(

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from gossamer.auth.settings import AccountSettings, AuthSettings
-from gossamer.mesh.engine.kinds import CloseReason
+from gossamer.auth.permissions import Permissions, SubjectPermissions
+from gossamer.auth.settings import AccountSettings, AuthSettings, UserSettings
+from gossamer.mesh.engine.events import Denied
+from gossamer.mesh.engine.kinds import Action, CloseReason
 
+DENY = Permissions(publish=SubjectPermissions(deny=("no.>",)))
 #: What /varz of nats-server 2.15.1 always has, whatever is configured.
 VARZ_KEYS = [
     "server_id",
@@ -306,3 +309,24 @@ def test_metrics(site: Any) -> None:
     assert 'gossamer_slow_consumers_total{kind="leaf"} 4.0' in lines
     assert 'gossamer_account_connections{account="$G"} 1.0' in lines
     assert any(line.startswith("gossamer_server_info{") and site.node.identity.server_id in line for line in lines)
+
+
+def test_reasons(make_site: Any) -> None:
+    users = (UserSettings(name="a", password="p", account="A", permissions=DENY),)
+    site = make_site(authorization=AuthSettings(users=users, accounts=(AccountSettings(name="A"),)))
+    site.arrive(50, {"user": "a", "pass": "p"})
+    site.engine.push(Denied(50, Action.PUBLISH, b"no.1", b"", 4))
+    site.arrive(51, {"user": "a", "pass": "geheim"})
+    found = site.json("/reasons")
+    assert (found["denials_total"], found["refusals_total"]) == (5, 1)
+    (denial,) = found["denials"]
+    assert denial.pop("time")
+    assert denial == {
+        "cid": 50, "account": "A", "user": "a", "action": "publish", "subject": "no.1", "rule": 'deny "no.>"'
+    }  # fmt: skip
+    (refusal,) = found["refusals"]
+    assert (refusal["cid"], refusal["user"], refusal["code"]) == (51, "a", "password_wrong")
+    assert refusal["reason"] == "Authentication Failure"
+    assert "geheim" not in site.get("/reasons")[2].decode()
+    assert site.json("/reasons?acc=B")["denials"] == []
+    assert site.json("/reasons?user=a&limit=1")["refusals"]

@@ -79,7 +79,7 @@ def test_a_refusal() -> None:
         assert peer.take() == b"-ERR 'Authorization Violation'\r\n"
         assert peer.ended
         assert len(node.clients) == 0
-        assert node.clients.refused == 1
+        assert node.clients.refusals.total == 1
 
     run(check, authorization=AuthSettings(users=(UserSettings(name="a", password="p"),)))
 
