@@ -115,6 +115,12 @@ class Clients:
                 self._open.remove(client)
             await client.close()
 
+    async def dismiss_guides(self) -> None:
+        """Close the guides; the next crossing calls new ones."""
+        guides = list(self._guides.values())
+        self._guides.clear()
+        await self.close(*guides)
+
     async def close_all(self) -> None:
         """Close all of them."""
         self._guides.clear()
@@ -128,24 +134,24 @@ class Clients:
         return client
 
 
-async def collect(subscription: Subscription, count: int, what: str, patience_s: float = PATIENCE_S) -> list[Msg]:
+async def collect(subscription: Subscription, count: int, what: str) -> list[Msg]:
     """The next ``count`` messages. Raises StepFailed with what came instead."""
     found: list[Msg] = []
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
-                found.append(await subscription.next_msg(timeout=patience_s))
+                found.append(await subscription.next_msg(timeout=PATIENCE_S))
     except (TimeoutError, NatsError):
-        raise StepFailed(f"{what}: {len(found)} of {count} messages came within {patience_s:.0f} s") from None
+        raise StepFailed(f"{what}: {len(found)} of {count} messages came within {PATIENCE_S:.0f} s") from None
     return found
 
 
-async def awaited(event: asyncio.Event, what: str, patience_s: float = PATIENCE_S) -> None:
+async def awaited(event: asyncio.Event, what: str) -> None:
     """Wait for an event. Raises StepFailed."""
     try:
-        await asyncio.wait_for(event.wait(), patience_s)
+        await asyncio.wait_for(event.wait(), PATIENCE_S)
     except TimeoutError:
-        raise StepFailed(f"{what}: not within {patience_s:.0f} s") from None
+        raise StepFailed(f"{what}: not within {PATIENCE_S:.0f} s") from None
 
 
 async def flushed(*clients: Client) -> None:

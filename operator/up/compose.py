@@ -25,8 +25,9 @@ def render(name: str, topology: Topology) -> str:
     if user:
         path = f"{FOLDER}/trust/creds/{topology.operator}/{user}.creds"
         lines.append(f"# Credentials: docker compose run --rm --entrypoint cat {PREPARER} {path}")
-    lines += [f"name: {_value(f'gossamer-{name}')}", "services:", f"  {PREPARER}:", "    build: ."]
+    lines += [f"name: {_value(f'gossamer-{name}')}", "services:", f"  {PREPARER}:"]
     lines += [
+        "    build: .",
         f"    image: {IMAGE}",
         f"    command: {_value(['up', name, '--prepare', FOLDER])}",
         f"    volumes: {_value([f'mesh:{FOLDER}'])}",
@@ -44,6 +45,7 @@ def _service(place: int, node: NodePlan) -> list[str]:
     ports = [f"127.0.0.1:{port + place}:{port}" for port in (CLIENT_PORT, MONITOR_PORT)]
     return [
         f"  {node.name}:",
+        *(["    build: ."] if ours else []),
         f"    image: {IMAGE if ours else NATS_SERVER_IMAGE}",
         f"    command: {_value(command)}",
         f"    depends_on: {{{PREPARER}: {{condition: service_completed_successfully}}}}",

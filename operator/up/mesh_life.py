@@ -92,6 +92,7 @@ async def _live(topology: Topology, wishes: Wishes, folder: Path, ending: Ending
             place = Place(mesh=mesh, trust=trust, clients=clients, services=services)
             results = await walk(topology.tour, place, lambda result: show_step(display, result))
             held = all(result.held for result in results)
+            await clients.dismiss_guides()
             _conclude(display, results)
             if wishes.as_json:
                 _print_document(wishes, mesh, trust, results)

@@ -85,6 +85,10 @@ def _remedy(message: str) -> str:
     if unknown is not None:
         close = difflib.get_close_matches(unknown[1], _KEYS, 1)
         return f"do you mean {close[0]!r}?" if close else "remove it: topologies/README.md lists the keys"
+    if "matching regex" in message:
+        return "a name is made of letters, digits, - and _"
+    if "Invalid value" in message and ".step`" in message:
+        return f"there are: {', '.join(str(step.__struct_config__.tag) for step in get_args(Step))}"
     if "required field" in message:
         return "add it: topologies/README.md describes the keys"
     return "see topologies/README.md"

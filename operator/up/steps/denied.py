@@ -3,10 +3,13 @@
 import asyncio
 import sys
 
-from gossamer.operator.up.clients import PATIENCE_S, StepFailed, Voices, collect, flushed
+from gossamer.operator.up.clients import StepFailed, Voices, collect, flushed
 from gossamer.operator.up.node_process import environment
 from gossamer.operator.up.steps.place import Place, Verified, check
 from gossamer.operator.up.topology import DeniedStep
+
+#: How long a refusal may take after the server has answered what was sent behind the attempt.
+REFUSAL_S = 3.0
 
 _VERBS = {"pub": "publish", "sub": "subscription"}
 
@@ -59,7 +62,7 @@ async def _refused_subscribe(step: DeniedStep, place: Place) -> str:
 
 async def _violation(voices: Voices, step: DeniedStep) -> str:
     try:
-        text = await asyncio.wait_for(voices.errors.get(), PATIENCE_S)
+        text = await asyncio.wait_for(voices.errors.get(), REFUSAL_S)
     except TimeoutError:
         raise StepFailed(f"{step.user} was not refused {step.action} {step.subject} on {step.node}") from None
     text = text.removeprefix("nats: ")
