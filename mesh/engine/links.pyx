@@ -427,6 +427,8 @@ cdef void link_die(Core* core, Link* link) noexcept nogil:
     if link.memory and link.state >= STATE_CLOSING:
         memory_end(core, link)
     link.state = STATE_DEAD
+    link.linger_until_ns = 0
+    link.blocked = 0
     wheel_remove(core, link)
     output_drop(core, link)
     if link.descriptor >= 0:

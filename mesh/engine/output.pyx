@@ -221,8 +221,8 @@ cdef void slices_settle(Core* core, Link* link, uint64_t sent) noexcept nogil:
     link.sliced_chunk = NULL
     link.sliced_end = 0
     link.sharing = 0
+    link.pending = 0
     if rest:
-        link.pending = 0
         for i in range(count):
             size = link.slices[i].iov_len
             if skip >= size:
@@ -230,7 +230,6 @@ cdef void slices_settle(Core* core, Link* link, uint64_t sent) noexcept nogil:
                 continue
             output_add(core, link, <char*>link.slices[i].iov_base + skip, size - skip)
             skip = 0
-    link.pending = rest
     while chunk != NULL:
         following = chunk.next
         chunk_free(core, chunk)
@@ -317,7 +316,7 @@ cdef void output_flush(Core* core, Link* link) noexcept nogil:
     """Write what the socket takes, then judge the rest: limits, back-pressure, the deadline."""
     cdef uint64_t wanted = 0
     cdef int64_t sent
-    if link.pending == 0:
+    if link.pending == 0 or link.out_head == NULL and not link.sharing:
         return
     if link.memory:
         memory_flush(core, link)

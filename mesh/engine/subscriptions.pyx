@@ -206,7 +206,8 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
     text[0] = 32
     memcpy(text + 1, sid, sid_size)
     if not enter(core, link.account, one, subject, size, queue, queue_size):
-        free(one)
+        free(one)                   # more tokens than a subject may have here, or no memory
+        output_error(core, link, b"Invalid Subject", 15)
         return 0
     list_add(link, one)
     return 1
