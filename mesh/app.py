@@ -107,6 +107,7 @@ class ServerProcess:
             self._log.fatal(str(trouble))
             await self._node.stop()
             return 1
+        self.ran = True
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         probe = self._start_probe(loop)

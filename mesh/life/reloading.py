@@ -41,15 +41,17 @@ class Reload:
     def __init__(self, node: "Node", flags: Flags) -> None:
         self._node = node
         self._flags = flags
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
         """Raises NothingToReload, ReloadRefused."""
         if not self._flags.config:
             raise NothingToReload
-        loaded = assess(self._flags)
-        if loaded.faults:
-            raise ReloadRefused(loaded.text)
-        await apply(self._node, loaded.options)
+        async with self._one_at_a_time:
+            loaded = assess(self._flags)
+            if loaded.faults:
+                raise ReloadRefused(loaded.text)
+            await apply(self._node, loaded.options)
 
 
 async def apply(node: "Node", now: Options) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,6 +98,24 @@ def test_unknown_fields_and_double_sources_are_refused() -> None:
         Server(colour="red")
     with pytest.raises(TypeError):
         Server(Server().options, config="x.conf")
+
+
+def test_a_configuration_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.conf"
+    path.write_text("listen: 127.0.0.1:-1\nserver_name: filed\nmax_payload: 2000\n")
+
+    async def run() -> None:
+        async with Server(config=str(path), log=True) as server:
+            connection = await client(server)
+            assert connection.max_payload == 2000
+            assert server.node.name == "filed"
+            await connection.close()
+
+    asyncio.run(run())
+    assert "[INF] Server is ready" in capfd.readouterr().err
+    path.write_text("max_payload: nonsense\n")
+    with pytest.raises(ValueError, match="max_payload"):
+        Server(config=str(path))
 
 
 def test_shutdown_closes_clients() -> None:
