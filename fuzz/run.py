@@ -126,7 +126,7 @@ def replay(name: str, paths: list[str]) -> None:
 def run_atheris(name: str, seconds: float, seed: int) -> None:
     """Led by coverage; does not return."""
     try:
-        import atheris
+        atheris = importlib.import_module("atheris")
     except ImportError:
         raise SystemExit(
             "fuzz: atheris is not installed; pip install 'gossamer[fuzz]', or leave out --atheris"

@@ -18,10 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "build" / "asan-lib"
 TEMPORARY = ROOT / "build" / "asan-temp"
-REPORTS = ROOT / "build" / "asan-reports"
 #: The comparison with nats-server runs without the engine.
 SUBJECTS = ["tests/engine", "tests/fuzz", "--deselect", "tests/engine/test_reference_against_server.py"]
-OPTIONS = ["-q", "-p", "no:cacheprovider", "--timeout", "900"]
+OPTIONS = ["-q", "-s", "-p", "no:cacheprovider", "--timeout", "900"]
+#: What a process ends with when a sanitizer has something to say at its end.
+LEAK_EXIT_CODE = 99
+#: Lines of a report that say nothing about the engine.
+FRAME_OF_INTERPRETER = re.compile(r"^ +#\d+ .*(Python|Objects|Modules|Include)/")
 
 
 def sanitizer(name: str) -> str:
@@ -46,12 +49,12 @@ def build() -> None:
 def environment(*, leaks: bool) -> dict[str, str]:
     """The environment of a run under the sanitizers."""
     asan = [f"detect_leaks={int(leaks)}", "detect_stack_use_after_return=1", "allocator_may_return_null=1"]
-    asan += [f"log_path={REPORTS / 'report'}", "exitcode=99", "handle_abort=1"]
+    asan += [f"exitcode={LEAK_EXIT_CODE}", "handle_abort=1"]
     return {
         **os.environ,
         "LD_PRELOAD": f"{sanitizer('libasan.so')} {sanitizer('libubsan.so')}",
         "ASAN_OPTIONS": ":".join(asan),
-        "UBSAN_OPTIONS": f"print_stacktrace=1:halt_on_error=1:log_path={REPORTS / 'report'}",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         "LSAN_OPTIONS": "print_suppressions=0",
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(LIBRARY),
@@ -59,17 +62,31 @@ def environment(*, leaks: bool) -> dict[str, str]:
     }
 
 
-def findings(*, leaks: bool) -> list[str]:
-    """The reports that count: every error, and leaks allocated by the engine."""
-    found = []
-    for path in sorted(REPORTS.glob("report.*")):
-        text = path.read_text(errors="replace")
-        if "LeakSanitizer" in text and leaks:
-            blocks = re.split(r"\n\n+", text)
-            found += [block for block in blocks if "leak of" in block and "gossamer" in block]
-        else:
-            found.append(text)
-    return found
+def run(command: list[str], *, leaks: bool) -> tuple[int, str]:
+    """Run and show; the exit code and everything that was printed."""
+    printed = []
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(leaks=leaks),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed.append(line)
+            if not FRAME_OF_INTERPRETER.search(line):
+                print(line, end="", flush=True)
+    return process.returncode, "".join(printed)
+
+
+def findings(printed: str) -> list[str]:
+    """What counts: every error, and leaks that the engine allocated (the interpreter has some of its own)."""
+    errors = re.findall(r"^.*(?:runtime error:|ERROR: (?!LeakSanitizer)\w*Sanitizer).*$", printed, re.MULTILINE)
+    blocks = re.split(r"\n\s*\n", printed)
+    return errors + [block for block in blocks if re.match(r"\s*Direct leak of", block) and "gossamer" in block]
 
 
 def main() -> int:
@@ -81,23 +98,16 @@ def main() -> int:
     arguments, further = parser.parse_known_args()
     if not arguments.skip_build:
         build()
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    for old in REPORTS.glob("report.*"):
-        old.unlink()
-    command = [sys.executable, "-X", "faulthandler", "-m", "pytest", *OPTIONS]
-    done = subprocess.run(
-        [*command, *(arguments.rest + further or SUBJECTS)],
-        cwd=ROOT,
-        env=environment(leaks=arguments.leaks),
-        check=False,
-    )
-    reports = findings(leaks=arguments.leaks)
-    for report in reports:
-        print(report)
-    # Exit code 99 with nothing of ours in the reports: LeakSanitizer saw only the interpreter's own leftovers.
-    code = 0 if arguments.leaks and done.returncode == 99 and not reports else done.returncode
-    print(f"asan: pytest ended with {done.returncode}, {len(reports)} sanitizer reports")
-    return code or (1 if reports else 0)
+    command = [sys.executable, "-X", "faulthandler", "-m", "pytest", *OPTIONS, *(arguments.rest + further or SUBJECTS)]
+    code, printed = run(command, leaks=arguments.leaks)
+    found = findings(printed)
+    if arguments.leaks and code == LEAK_EXIT_CODE and not found:
+        # LeakSanitizer saw only the interpreter's own leftovers; whether the tests passed stands in pytest's last line.
+        code = int(re.search(r"^\d+ passed(?!.*failed)", printed, re.MULTILINE) is None)
+    for one in found:
+        print(f"asan: found: {one}")
+    print(f"asan: exit code {code}, {len(found)} findings")
+    return code or (1 if found else 0)
 
 
 if __name__ == "__main__":

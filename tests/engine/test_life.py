@@ -3,6 +3,8 @@
 import gc
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,8 @@ def test_engines_free_what_they_had() -> None:
                 link, b"CONNECT {}\r\nSUB > 1\r\nPUB a.%d 100000\r\n" % number + b"x" * 100_000 + b"\r\nPUB a 5\r\n1"
             )
         node.engine.destroy()
+        del node
+        gc.collect()
 
     for _ in range(3):
         once()
@@ -243,7 +247,7 @@ def test_pending_budget_cuts_the_worst() -> None:
     node.finish()
 
 
-def test_placeholder_that_becomes_known_is_one_account() -> None:
+def placeholder_life() -> None:
     """Also when the tables grow afterwards, and when the engine is destroyed."""
     node = MemoryNode()
     node.engine.configure(placeholder_accounts=True)
@@ -260,3 +264,9 @@ def test_placeholder_that_becomes_known_is_one_account() -> None:
     last = node.open_raw(Admission(account=b"more-199"))
     assert node.feed(last, b"CONNECT {}\r\nSUB a 1\r\nPUB a 1\r\nx\r\n") == b"MSG a 1 1\r\nx\r\n"
     node.finish()
+
+
+def test_placeholder_that_becomes_known_is_one_account() -> None:
+    """In a process of its own: a ring in the engine's tables could not be interrupted here."""
+    script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_life as life; "
+    subprocess.run([sys.executable, "-c", script + "life.placeholder_life()"], timeout=30, check=True)
