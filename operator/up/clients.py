@@ -84,10 +84,7 @@ class Clients:
 
         Callers flush their subscriptions first. Raises StepFailed.
         """
-        await self.crossing_from(await self._guide(tenant, subscriber), tenant, publisher)
-
-    async def crossing_from(self, listening: Client, tenant: str, publisher: str) -> None:
-        """The same for a guide's client wherever it is connected now."""
+        listening = await self._guide(tenant, subscriber)
         speaking = await self._guide(tenant, publisher)
         subject = f"tour.crossing.{next(self._numbers)}"
         heard = asyncio.Event()

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from gossamer.operator.failure import ExitCode, Failure, usage
-from gossamer.operator.output.document import Document, Remark
-from gossamer.operator.output.render import envelope
+from gossamer.operator.output.document import Document, Remark, Table
+from gossamer.operator.output.render import Form, envelope, show
 from gossamer.operator.up import reading
 from gossamer.operator.up.compose import render
 
@@ -25,7 +25,7 @@ from gossamer.operator.up.compose import render
 @click.option(
     "--kind", type=click.Choice(["gossamer", "nats-server"]), help="Run every node as this, whatever the file says."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document when the tour is over, nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON: one document, when the tour is over.")
 @click.option("--list", "list_all", is_flag=True, help="List the topologies that come with Gossamer.")
 @click.option("--render-compose", is_flag=True, help="Print the docker-compose.yml of this topology, start nothing.")
 @click.option(
@@ -48,7 +48,7 @@ def up(
     tour, and serves until Ctrl-C. Nothing is left behind.
     """
     if list_all:
-        return _list()
+        return _list(as_json)
     if not name:
         raise usage("which topology?", f"there are: {', '.join(reading.names())}")
     path = reading.find(name)
@@ -61,7 +61,9 @@ def up(
     from gossamer.operator.up import mesh_life
 
     if prepare:
-        return mesh_life.prepare(topology, Path(prepare))
+        document = mesh_life.prepare(topology, Path(prepare).expanduser().absolute())
+        show(document, "up", Form.JSON if as_json else Form.AUTO)
+        return int(ExitCode.OK)
     wishes = mesh_life.Wishes(
         name=label,
         once=once,
@@ -100,7 +102,8 @@ def _failed(failure: Failure, arguments: Sequence[str]) -> int:
     return int(failure.exit_code)
 
 
-def _list() -> int:
-    for name in reading.names():
-        print(f"{name}\t{reading.read(reading.find(name)).description}")
+def _list(as_json: bool) -> int:
+    found = {name: reading.read(reading.find(name)).description for name in reading.names()}
+    table = Table(columns=("name", "what it is"), rows=tuple(found.items()))
+    show(Document(data=found, sections=[table]), "up", Form.JSON if as_json else Form.AUTO)
     return int(ExitCode.OK)

@@ -49,20 +49,18 @@ class Ending:
         self.serving = False
 
 
-def prepare(topology: Topology, folder: Path) -> int:
+def prepare(topology: Topology, folder: Path) -> Document:
     """Write trust chain and configurations for containers into ``folder``, unless they are there. Raises Failure."""
-    folder = folder.expanduser().absolute()
     wanted = [folder / TRUST_FILE, *(folder / f"{name}.conf" for name in topology.node_names)]
     if all(path.is_file() for path in wanted):
-        print(f"[ OK ] {folder} is prepared already")
-        return int(ExitCode.OK)
+        return Document(data={"folder": str(folder), "changed": False}, done=[f"{folder} is prepared already"])
     make_folder(folder)
     trust = Trust(topology, folder / TRUST_FOLDER)
-    trust.issue()
+    done = trust.issue()
     places = addresses.containers(topology.node_names)
-    write_all(topology, places, trust.configuration(), folder, advertise=False)
-    print(f"[ OK ] wrote trust chain, credentials and {len(places)} configurations to {folder}")
-    return int(ExitCode.OK)
+    paths = write_all(topology, places, trust.configuration(), folder, advertise=False)
+    done.extend(f"wrote {path}" for path in paths.values())
+    return Document(data={"folder": str(folder), "changed": True}, done=done)
 
 
 async def live(topology: Topology, wishes: Wishes) -> int:

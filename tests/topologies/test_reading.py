@@ -92,7 +92,7 @@ BROKEN = [
     ('kind = "nats-server"', 'knid = "nats-server"', "nodes[1]: object contains unknown field `knid`", "'kind'"),
     ('name = "n2"', 'name = "n 2"', "nodes[1].name: ", "letters, digits"),
     ('name = "n2"', 'name = "n1"', "nodes: 'n1' is declared twice", "once"),
-    ('step = "request"', 'step = "requets"', "tour[0].step: invalid value 'requets'", "request, queue"),
+    ('step = "request"', 'step = "fly"', "tour[0].step: invalid value 'fly'", "request, queue"),
     ('cluster = "test"', "", "cluster: missing, and there is more than one node", ""),
     ('routes = ["n1"]', 'routes = ["n9"]', "nodes[1].routes: there is no node 'n9' (there are: n1, n2)", ""),
     ('routes = ["n1"]', 'routes = ["n2"]', "nodes[1].routes: 'n2' is the node itself", ""),

@@ -43,17 +43,23 @@ class Stream:
                 await flushed(speaker)
         await flushed(speaker)
 
-    async def verify(self, killed: str) -> None:
-        """Wait for the last one; every number must have come, once, in order. Raises StepFailed."""
-        way = f"from {self.publisher} to {self.subscriber} while {killed} was killed"
+    async def completed(self, killed: str) -> None:
+        """Wait for as many as were sent. Raises StepFailed with what is missing."""
         try:
             await awaited(self._all_came, "")
         except StepFailed:
             missing = sorted(set(range(self._messages)) - set(self.came))
             raise StepFailed(
-                f"{len(missing)} of {self._messages} messages {way} were lost, number {missing[:3]} first"
+                f"{len(missing)} of {self._messages} messages {self._way(killed)} were lost, number {missing[:3]} first"
             ) from None
-        check(self.came == list(range(self._messages)), f"messages {way} came twice or out of order")
+
+    def verify(self, killed: str) -> None:
+        """Every number came, once, in order. Raises StepFailed."""
+        whole = self.came == list(range(self._messages))
+        check(whole, f"messages {self._way(killed)} came twice or out of order")
+
+    def _way(self, killed: str) -> str:
+        return f"from {self.publisher} to {self.subscriber} while {killed} was killed"
 
 
 async def survival(step: SurvivalStep, place: Place) -> Verified:
@@ -93,5 +99,10 @@ async def _one_death(step: SurvivalStep, place: Place, victim: str, first: str, 
         for stream in streams:
             stream.kill_done.set()
     for stream in streams:
-        await stream.verify(victim)
+        await stream.completed(victim)
+        # Whatever comes twice comes before what the guide sends now.
+        await clients.crossing(tenant, stream.subscriber, stream.publisher)
+    await flushed(*opened)
+    for stream in streams:
+        stream.verify(victim)
     await clients.close(*opened)
