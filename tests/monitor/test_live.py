@@ -31,7 +31,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Any:
         pytest.skip(reason)
     running: list[ServerProcess] = []
     clients: list[WireClient] = []
-    for kind in (GossamerProcess, NatsServerProcess):
+    kinds: tuple[type[ServerProcess], ...] = (GossamerProcess, NatsServerProcess)
+    for kind in kinds:
         server = kind(tmp_path_factory.mktemp(kind.kind), config=CONFIG, monitor=True).start()
         running.append(server)
         for name, user in (("first", "a"), ("second", "s")):

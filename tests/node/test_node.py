@@ -16,7 +16,8 @@ from gossamer.mesh.world.listening import PortTaken
 
 
 def options(**fields: Any) -> Options:
-    return Options(**({"host": "127.0.0.1", "port": -1} | fields))
+    usual: dict[str, Any] = {"host": "127.0.0.1", "port": -1}
+    return Options(**(usual | fields))
 
 
 async def turn() -> None:
