@@ -196,9 +196,13 @@ def test_a_stream_with_a_gap_is_told(numbers: list[int], says: str, monkeypatch:
         stream = Stream("subject", "n1", "n2", 5)
         for number in numbers:
             await stream.take(Numbered(number))  # type: ignore[arg-type]
-        with pytest.raises(StepFailed, match=says):
+
+        async def judge() -> None:
             await stream.completed("n3")
             stream.verify("n3")
+
+        with pytest.raises(StepFailed, match=says):
+            await judge()
 
     asyncio.run(tell())
 

@@ -39,15 +39,12 @@ def test_a_topology_holds_what_it_promises(name: str, start: Start, left_behind:
     assert told == [str(step.__struct_config__.tag) for step in topology.tour]
     assert f"all {len(topology.tour)} steps held" in out
     assert "FAIL" not in out
+    if "denied" in told:
+        # The refusal is explained in the words of the command line.
+        assert "may not publish to orders.cancel: the node says 'permissions violation" in out.lower()
+        assert "gossamer explain pub shop/guest orders.cancel" in out
+        assert 'rule: deny "orders.cancel"' in out
     assert left_behind() == []
-
-
-def test_the_refusal_is_explained_in_the_words_of_the_command_line(start: Start) -> None:
-    out, _ = start("single", "--once").communicate(timeout=TIMEOUT_S)
-    assert "may not publish to orders.cancel: the node says 'permissions violation" in out.lower()
-    assert "gossamer explain pub shop/guest orders.cancel" in out
-    assert 'rule: deny "orders.cancel"' in out
-    assert "rule: no allow entry covers it" in out
 
 
 def test_a_step_that_does_not_hold_is_told_and_decides_the_exit_code(
