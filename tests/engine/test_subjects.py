@@ -9,9 +9,9 @@ from operations import literals, patterns, wild
 from gossamer.mesh.engine import core, reference
 
 subjects = st.one_of(wild, patterns(), literals, st.just(b""), st.binary(max_size=12).filter(lambda s: b" " not in s))
-#: Every literal subject of up to three tokens over an alphabet with one letter more than the patterns use.
+#: Every literal subject of up to four tokens over an alphabet with one letter more than the patterns use.
 UNIVERSE = [
-    b".".join(tokens) for length in range(1, 4) for tokens in itertools.product((b"a", b"b", b"c", b"z"), repeat=length)
+    b".".join(tokens) for length in range(1, 5) for tokens in itertools.product((b"a", b"b", b"c", b"z"), repeat=length)
 ]
 short_patterns = patterns().filter(lambda pattern: pattern.count(b".") < 3)
 
