@@ -99,6 +99,8 @@ class ServerProcess:
         """The exit code, once a signal (or the engine's death) has ended it."""
         loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
+        gc.collect()  # before clients and routes come: it lasts as long as a route needs to be set up
+        gc.freeze()  # what is here now stays: the collector need not look at it again
         try:
             await self._node.start()
             self._trap(loop)  # before anybody can learn our pid from a file
@@ -108,8 +110,6 @@ class ServerProcess:
             await self._node.stop()
             return 1
         self.ran = True
-        gc.collect()
-        gc.freeze()  # what is here now stays: the collector need not look at it again
         probe = self._start_probe(loop)
         code = await self._until_over()
         if self._leaving is not None:
