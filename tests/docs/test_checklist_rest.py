@@ -73,7 +73,8 @@ def test_the_pid_file_moves_with_a_reload(start_server: StartServer, tmp_path: P
     """Configuration 59."""
     server = start_server(config=f'pid_file: "{tmp_path}/one"\n')
     server.reload(f'pid_file: "{tmp_path}/two"\n')
-    assert (tmp_path / "two").read_text() == str(server.pid)
+    second = tmp_path / "two"
+    wait_until(lambda: second.exists() and second.read_text() == str(server.pid))
 
 
 def test_the_ports_file_moves_with_a_reload(server_kind: type[ServerProcess], tmp_path: Path) -> None:
