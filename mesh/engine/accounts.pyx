@@ -8,6 +8,7 @@ from libc.string cimport memcmp, memset
 from gossamer.mesh.engine.announce cimport account_routes_rebuild
 from gossamer.mesh.engine.interest cimport account_free, account_make
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
+from gossamer.mesh.engine.memory cimport buffer_free, buffer_pointer
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport EVENT_ACCOUNT_SEEN, Account, Core, Link, Mail
 
@@ -53,12 +54,29 @@ cdef void names_grow(Core* core) noexcept nogil:
     core.account_names_mask = mask
 
 
+cdef uint8_t accounts_reach(Core* core, uint32_t id) noexcept nogil:
+    """Make the table long enough for the number; 0 when memory is out."""
+    cdef uint32_t capacity
+    cdef Account** grown
+    if id >= core.accounts_capacity:
+        capacity = core.accounts_capacity * 2 if core.accounts_capacity else 64
+        if capacity <= id:
+            capacity = id + 64
+        grown = <Account**>realloc(core.accounts, capacity * sizeof(Account*))
+        if grown == NULL:
+            return 0
+        memset(grown + core.accounts_capacity, 0, (capacity - core.accounts_capacity) * sizeof(Account*))
+        core.accounts = grown
+        core.accounts_capacity = capacity
+    if id >= core.accounts_count:
+        core.accounts_count = id + 1
+    return 1
+
+
 cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t size, uint8_t dedicated,
                             uint8_t system) noexcept nogil:
     """Make the account under this number (0: the next free one); one of the name that exists is taken and changed."""
     cdef Account* account = account_find(core, name, size)
-    cdef Account** grown
-    cdef uint32_t capacity
     cdef uint64_t hash
     if account == NULL:
         account = account_make(name, size)
@@ -66,21 +84,11 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
             return NULL
         if id == 0:
             id = atomic_add(&core.next_account_id, 1)
-        if id >= core.accounts_capacity:
-            capacity = core.accounts_capacity * 2 if core.accounts_capacity else 64
-            if capacity <= id:
-                capacity = id + 64
-            grown = <Account**>realloc(core.accounts, capacity * sizeof(Account*))
-            if grown == NULL:
-                account_free(account)
-                return NULL
-            memset(grown + core.accounts_capacity, 0, (capacity - core.accounts_capacity) * sizeof(Account*))
-            core.accounts = grown
-            core.accounts_capacity = capacity
+        if not accounts_reach(core, id):
+            account_free(account)
+            return NULL
         account.id = id
         core.accounts[id] = account
-        if id >= core.accounts_count:
-            core.accounts_count = id + 1
         if core.account_names == NULL or core.accounts_count > core.account_names_mask:
             names_grow(core)
         else:
@@ -88,11 +96,15 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
             account.name_next = core.account_names[hash & core.account_names_mask]
             core.account_names[hash & core.account_names_mask] = account
     elif id != 0 and account.id != id:
-        # A placeholder becomes known: it answers to the control plane's number, too.
-        if id < core.accounts_capacity:
-            core.accounts[id] = account
-            if id >= core.accounts_count:
-                core.accounts_count = id + 1
+        # A placeholder becomes known and takes the control plane's number. What the cache holds was found by the
+        # old one.
+        if not accounts_reach(core, id):
+            return NULL
+        core.accounts[account.id] = NULL
+        core.accounts[id] = account
+        account.id = id
+        account.placeholder = 0
+        account.generation += 1
     account.dedicated = dedicated
     account.system = system
     account_routes_rebuild(core, account)
@@ -133,12 +145,16 @@ cdef void account_settle(Core* core, Account* account) noexcept nogil:
     # Match entries hold the pointer: it must not be taken for another account's later, so the struct stays as a husk.
     account.generation += 1
     account.name_size = 0
+    buffer_pointer(&core.husks, account)
 
 
 cdef void accounts_destroy(Core* core) noexcept nogil:
     cdef uint32_t i
     for i in range(core.accounts_count):
-        if core.accounts[i] != NULL and core.accounts[i].id == i:   # not an alias
+        if core.accounts[i] != NULL:
             account_free(core.accounts[i])
+    for i in range(<uint32_t>(core.husks.size // sizeof(void*))):
+        account_free((<Account**>core.husks.data)[i])
+    buffer_free(&core.husks)
     free(core.accounts)
     free(core.account_names)

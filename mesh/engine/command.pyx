@@ -157,6 +157,14 @@ cdef void take_permission(Core* core, Link* link, int64_t id) noexcept nogil:
         link.special &= ~SPECIAL_RESPONSES
 
 
+cdef void limit_link(Core* core, Link* link, int64_t max_payload, int64_t max_subscriptions) noexcept nogil:
+    """The smaller of the server's payload limit and the link's own; -1 is no limit."""
+    link.max_payload = core.configuration.max_payload
+    if max_payload >= 0 and (link.max_payload < 0 or max_payload < link.max_payload):
+        link.max_payload = max_payload
+    link.max_subscriptions = max_subscriptions
+
+
 cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
     cdef Account* account = account_by_id(core, <uint64_t>command.b)
     cdef int64_t flags = command.d
@@ -181,13 +189,10 @@ cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
         link.special |= SPECIAL_NO_ECHO
     if not link.headers:
         link.special |= SPECIAL_NO_HEADERS
-    link.max_payload = core.configuration.max_payload
-    if command.e >= 0 and (link.max_payload < 0 or command.e < link.max_payload):
-        link.max_payload = command.e
-    link.max_subscriptions = command.f
+    limit_link(core, link, command.e, command.f)
     free(link.info_after_pong)
     link.info_after_pong = NULL
-    if command.size[0]:
+    if command.size[0] and not link.first_pong:
         link.info_after_pong = <char*>malloc(command.size[0])
         if link.info_after_pong != NULL:
             memcpy(link.info_after_pong, command.blob, command.size[0])
@@ -299,6 +304,7 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
         admit(core, link, command)
     elif op == COMMAND_CHANGE:
         take_permission(core, link, command.c)
+        limit_link(core, link, command.e, command.f)
         if link.account != NULL:
             subscriptions_recheck(core, link)
     elif op == COMMAND_SEND:

@@ -607,12 +607,14 @@ cdef class Engine:
         self.push(&command, None)
         return 0
 
-    def change(self, uint64_t link, *, uint32_t permissions):
+    def change(self, uint64_t link, *, uint32_t permissions, int64_t max_payload=-1, int64_t max_subscriptions=-1):
         cdef Command command
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_CHANGE
         command.a = link
         command.c = permissions
+        command.e = max_payload
+        command.f = max_subscriptions
         self.push(&command, None)
 
     def send(self, uint64_t link, bytes data, *, bint after_pong=False):
@@ -761,7 +763,7 @@ cdef class Engine:
         self.look()
         for i in range(core.accounts_count):
             account = core.accounts[i]
-            if account != NULL and account.id == i:
+            if account != NULL:
                 in_messages += account.in_messages
                 out_messages += account.out_messages
                 in_bytes += account.in_bytes
@@ -815,7 +817,7 @@ cdef class Engine:
         self.look()
         for i in range(core.accounts_count):
             account = core.accounts[i]
-            if account != NULL and account.id == i:
+            if account != NULL:
                 found.append((
                     account.id, PyBytes_FromStringAndSize(account.name, account.name_size), account.in_messages,
                     account.out_messages, account.in_bytes, account.out_bytes, account.local_subscriptions,
@@ -843,7 +845,7 @@ cdef class Engine:
                     one = one.next
             else:
                 for i in range(core.accounts_count):
-                    if core.accounts[i] == NULL or core.accounts[i].id != i or (account and account != i):
+                    if core.accounts[i] == NULL or (account and account != i):
                         continue
                     terminal = core.accounts[i].terminals
                     while terminal != NULL and limit > 0:

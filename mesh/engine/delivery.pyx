@@ -489,6 +489,8 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
     cdef uint32_t i
     link.in_messages += 1
     link.in_bytes += message.total_size
+    if link.pedantic and not subject_literal(message.subject, message.subject_size):
+        output_error(core, link, b"Invalid Publish Subject", 23)
     if entry.reserved or (link.permission != NULL and not match_may_publish(entry, link.permission)
                           and not (link.permission.response_max and reply_allowed(
                               core, link, message.subject, message.subject_size))):
@@ -497,8 +499,6 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
     if message.reply_size and reserved_reply(message):
         refuse(core, link, ACTION_REPLY, b"with Reply of", 13, message.reply, message.reply_size)
         return 0
-    if link.pedantic and not subject_literal(message.subject, message.subject_size):
-        output_error(core, link, b"Invalid Publish Subject", 23)
     if link.verbose:
         output_add(core, link, b"+OK\r\n", 5)
     message.delivered = 0

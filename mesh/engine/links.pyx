@@ -329,7 +329,7 @@ cdef void routes_changed(Core* core) noexcept nogil:
     """A route joined or left: every account's list of links is found anew."""
     cdef uint32_t i
     for i in range(core.accounts_count):
-        if core.accounts[i] != NULL and core.accounts[i].id == i:
+        if core.accounts[i] != NULL:
             account_routes_rebuild(core, core.accounts[i])
 
 

@@ -27,7 +27,7 @@ cdef inline char* buffer_room(Buffer* buffer, size_t size) noexcept nogil:
 
 cdef inline void buffer_add(Buffer* buffer, const void* data, size_t size) noexcept nogil:
     cdef char* to = buffer_room(buffer, size)
-    if to != NULL:
+    if to != NULL and size:
         memcpy(to, data, size)
         buffer.size += size
 

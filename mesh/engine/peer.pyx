@@ -136,6 +136,8 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
         if account != NULL and sizes - p > account.name_size and p[account.name_size] == 32 \
                 and memcmp(p, account.name, account.name_size) == 0:
             p += account.name_size + 1
+            while p < sizes and is_blank(p[0]):
+                p += 1
         else:
             parts[0].at = p
             while p < sizes and not is_blank(p[0]):
@@ -182,8 +184,10 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
         if is_blank(p[1]) and (p[0] == 124 or p[0] == 43):
             if p[0] == 43:
                 canonical = 0
-                message.reply = p + 2
                 p += 2
+                while p < sizes and is_blank(p[0]):
+                    p += 1
+                message.reply = p
                 while p < sizes and not is_blank(p[0]):
                     p += 1
                 message.reply_size = <uint32_t>(p - message.reply)

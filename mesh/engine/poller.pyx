@@ -10,7 +10,7 @@ of the ready queue, without a call to the kernel.
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport memchr, memcmp, memcpy, memmove, strlen
 from posix.unistd cimport close, read
 
 from gossamer.mesh.engine.client cimport parse_client
@@ -168,6 +168,8 @@ cdef void accept_some(Core* core, Listener* listener) noexcept nogil:
             setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
         elif address.ss_family == AF_INET6:
             inet_ntop(AF_INET6, &(<sockaddr_in6*>&address).sin6_addr, host, 64)
+            if memcmp(host, b"::ffff:", 7) == 0 and memchr(host, 46, strlen(host)) != NULL:
+                memmove(host, host + 7, strlen(host) - 6)       # an IPv4 peer on a socket for both
             port = ntohs((<sockaddr_in6*>&address).sin6_port)
             setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
         link = link_make(core, add_link(&core.next_link_id, 1), listener.kind, descriptor, listener, host,

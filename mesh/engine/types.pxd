@@ -518,6 +518,7 @@ cdef struct Core:
     uint32_t accounts_count
     uint32_t accounts_capacity
     Account** account_names
+    Buffer husks                # removed accounts that match entries may still point at
     uint32_t account_names_mask
     Listener** listeners
     uint32_t listeners_capacity

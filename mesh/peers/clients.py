@@ -222,8 +222,14 @@ class Clients:
         taken = self.permissions.take(admission.permissions)
         client.admission = slim(admission, taken)
         before, client.permissions = client.permissions, taken
-        if taken is not before:
-            self._engine.change(client.link, permissions=taken.number if taken is not None else 0)
+        if client.account is not None:
+            max_payload, max_subscriptions = self._limit(client, client.account, admission)
+            self._engine.change(
+                client.link,
+                permissions=taken.number if taken is not None else 0,
+                max_payload=max_payload,
+                max_subscriptions=max_subscriptions,
+            )
         self.permissions.release(before)
         self._arm(client, admission)
 
@@ -305,17 +311,12 @@ class Clients:
         client.account = account
         account.clients += 1
         account.clients_ever += 1
-        max_subscriptions, own_payload = account.limits.max_subscriptions, account.limits.max_payload
         permissions = 0
         if admission is not None:
             client.permissions = self.permissions.take(admission.permissions)
             client.admission = slim(admission, client.permissions)
             permissions = client.permissions.number if client.permissions is not None else 0
-            max_subscriptions = smallest(max_subscriptions, admission.max_subscriptions)
-            own_payload = smallest(own_payload, admission.max_payload)
-        if self.limits.max_subscriptions > 0:
-            max_subscriptions = smallest(max_subscriptions, self.limits.max_subscriptions)
-        client.max_payload = smallest(own_payload, self.limits.max_payload)
+        max_payload, max_subscriptions = self._limit(client, account, admission)
         self._engine.admit(
             client.link,
             account=account.number,
@@ -325,7 +326,7 @@ class Clients:
             echo=connect.echo,
             headers=headers,
             no_responders=connect.no_responders,
-            max_payload=-1 if client.max_payload == self.limits.max_payload else client.max_payload,
+            max_payload=max_payload,
             max_subscriptions=max_subscriptions,
             info_after_pong=self.welcome.connected(client) if client.protocol >= 1 else b"",
             reset=again,
@@ -334,6 +335,17 @@ class Clients:
             self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
         if admission is not None:
             self._arm(client, admission)
+
+    def _limit(self, client: Client, account: Account, admission: "Admission | None") -> tuple[int, int]:
+        """Payload and subscriptions of one client as the engine wants them: the smallest of server, account, user."""
+        max_subscriptions, own_payload = account.limits.max_subscriptions, account.limits.max_payload
+        if admission is not None:
+            max_subscriptions = smallest(max_subscriptions, admission.max_subscriptions)
+            own_payload = smallest(own_payload, admission.max_payload)
+        if self.limits.max_subscriptions > 0:
+            max_subscriptions = smallest(max_subscriptions, self.limits.max_subscriptions)
+        client.max_payload = smallest(own_payload, self.limits.max_payload)
+        return -1 if client.max_payload == self.limits.max_payload else client.max_payload, max_subscriptions
 
     def _arm(self, client: Client, admission: "Admission") -> None:
         """Let the engine end the client when its credentials or its account end, whichever is first."""

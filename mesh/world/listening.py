@@ -67,6 +67,10 @@ def bind(host: str, port: int, *, what: str = "port", option: str = "port") -> B
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple[str, int]]:
+    if host in ("", "0.0.0.0") and socket.has_dualstack_ipv6():
+        return socket.AF_INET6, ("::", port)  # any address of either family, as nats-server listens
+    if host in ("", "0.0.0.0") and socket.has_dualstack_ipv6():
+        return socket.AF_INET6, ("::", port)  # any address of either family, as nats-server listens
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)  # a name that has both means IPv4 first
     family, _, _, _, address = found[0]
