@@ -87,7 +87,7 @@ def without(document: dict[str, Any], names: set[str]) -> dict[str, Any]:
         "/connz?acc=nobody",
         "/connz?user=a&auth=1",
         "/subsz",
-        "/subsz?subs=1&acc=A&limit=1",
+        "/subsz?subs=1&acc=A&test=watched.y&limit=1",
         "/subsz?subs=1&acc=A&test=watched.y",
         "/routez",
     ],
