@@ -207,7 +207,7 @@ class ServerProcess:
     def _start_probe(self, loop: asyncio.AbstractEventLoop) -> TimerProbe | None:
         if not os.environ.get(PROBE_VARIABLE):
             return None
-        probe = TimerProbe(loop)
+        probe = TimerProbe(loop, self._world.clock)
         probe.start()
         return probe
 
