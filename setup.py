@@ -34,13 +34,15 @@ def import_tree() -> str:
 
 
 def packages() -> list[str]:
-    """Every folder below the three parts; ``operator`` has no ``__init__.py`` and needs the namespace finder."""
+    """Every folder below the three parts (``operator`` has no ``__init__.py`` and needs the namespace finder), and the
+    ready meshes, which are data."""
     found = find_namespace_packages(
         str(ROOT),
         include=[name for part in PARTS for name in (part, f"{part}.*")],
         exclude=["*.__pycache__", "*.__pycache__.*"],
     )
-    return [f"gossamer.{name}" for name in found]
+    meshes = [f"topologies.{path.parent.name}" for path in sorted((ROOT / "topologies").glob("*/topology.toml"))]
+    return [f"gossamer.{name}" for name in (*found, "topologies", *meshes)]
 
 
 def extensions() -> list[Extension]:
@@ -66,7 +68,7 @@ if not sys.platform.startswith("linux"):
 
 setup(
     packages=packages(),
-    package_dir={f"gossamer.{part}": part for part in PARTS},
+    package_dir={f"gossamer.{part}": part for part in (*PARTS, "topologies")},
     ext_modules=cythonize(
         extensions(),
         include_path=[import_tree()],
