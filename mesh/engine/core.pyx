@@ -53,30 +53,26 @@ from gossamer.mesh.engine.command cimport (
     ROUTE_POOLED,
     commands_run,
 )
-from gossamer.mesh.engine.interest cimport group_name, interest_match, terminal_subject
+from gossamer.mesh.engine.inspection cimport (
+    LinkView,
+    link_statistics,
+    subscription_details,
+    view_link,
+    view_subscription,
+    view_terminal,
+)
+from gossamer.mesh.engine.interest cimport interest_match
 from gossamer.mesh.engine.links cimport link_find, links_destroy
 from gossamer.mesh.engine.match cimport match_destroy
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_free
 from gossamer.mesh.engine.output cimport output_destroy
 from gossamer.mesh.engine.permission cimport pattern_list_set, permission_free
 from gossamer.mesh.engine.poller cimport monotonic_ns, next_due, run_loop, tick
+from gossamer.mesh.engine.records cimport decode
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
-from gossamer.mesh.engine.subscriptions cimport sid_text
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     DOORKEEPER,
-    EVENT_ACCOUNT_SEEN,
-    EVENT_CLOSED,
-    EVENT_DENIED,
-    EVENT_HELLO,
-    EVENT_MESSAGE,
-    EVENT_OPENED,
-    EVENT_OUTPUT,
-    EVENT_PEER_ERROR,
-    EVENT_PEER_INFO,
-    EVENT_PONG,
-    EVENT_TRACE,
-    KIND_SYSTEM,
     MAX_TOKENS,
     READ_SIZE,
     SLACK,
@@ -87,10 +83,8 @@ from gossamer.mesh.engine.types cimport (
     Command,
     Configuration,
     Core,
-    Group,
     Link,
     Listener,
-    Mail,
     Permission,
     Subscription,
     Terminal,
@@ -98,20 +92,7 @@ from gossamer.mesh.engine.types cimport (
 )
 from gossamer.mesh.engine.watch cimport watch
 
-from gossamer.mesh.engine.events import (
-    AccountSeen,
-    Closed,
-    Denied,
-    Hello,
-    Message,
-    Opened,
-    Output,
-    PeerError,
-    PeerInfo,
-    Pong,
-    Trace,
-)
-from gossamer.mesh.engine.views import AccountStatistics, LinkStatistics, SubscriptionDetail, Totals
+from gossamer.mesh.engine.views import AccountStatistics, LinkStatistics, SubscriptionDetail, Totals  # no-cython-lint
 
 cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes)
@@ -169,99 +150,9 @@ cdef dict CONFIGURATION_DEFAULTS = {
 }
 
 
-cdef struct LinkView:
-    int64_t number[13]
-
-
-cdef struct SubscriptionView:
-    int64_t number[6]
-    uint32_t size[3]
-
-
 cdef inline bytes text_of(object text):
     """Bytes as they are, str as UTF-8."""
     return text.encode() if isinstance(text, str) else bytes(text)
-
-
-cdef void view_link(Link* link, LinkView* view) noexcept nogil:
-    view.number[0] = <int64_t>link.id
-    view.number[1] = link.kind
-    view.number[2] = link.account.id if link.account != NULL else 0
-    view.number[3] = <int64_t>link.in_messages
-    view.number[4] = <int64_t>link.out_messages
-    view.number[5] = <int64_t>link.in_bytes
-    view.number[6] = <int64_t>link.out_bytes
-    view.number[7] = <int64_t>link.pending
-    view.number[8] = link.subscription_count
-    view.number[9] = link.rtt_ns
-    view.number[10] = link.last_activity_ns
-    view.number[11] = link.pings_out
-    view.number[12] = link.stalls
-
-
-cdef object link_statistics(LinkView* view):
-    return LinkStatistics(
-        view.number[0], view.number[1], view.number[2], view.number[3], view.number[4], view.number[5],
-        view.number[6], view.number[7], view.number[8], view.number[9], view.number[10], view.number[11],
-        view.number[12],
-    )
-
-
-cdef void view_subscription(Buffer* views, Subscription* one) noexcept nogil:
-    cdef SubscriptionView view
-    if one.terminal == NULL:
-        return
-    view.number[0] = <int64_t>one.link.id if one.link != NULL else 0
-    view.number[1] = one.link.kind if one.link != NULL else KIND_SYSTEM
-    view.number[2] = one.account.id
-    view.number[3] = <int64_t>one.delivered
-    view.number[4] = <int64_t>one.max
-    view.number[5] = one.weight
-    view.size[0] = one.terminal.subject_size
-    view.size[1] = one.group.name_size if one.group != NULL else 0
-    view.size[2] = one.sid_size - 1 if one.sid_size else 0
-    buffer_add(views, &view, sizeof(view))
-    buffer_add(views, terminal_subject(one.terminal), view.size[0])
-    if view.size[1]:
-        buffer_add(views, group_name(one.group), view.size[1])
-    if view.size[2]:
-        buffer_add(views, sid_text(one) + 1, view.size[2])
-
-
-cdef void view_terminal(Buffer* views, Terminal* terminal, int64_t* room) noexcept nogil:
-    cdef uint32_t i
-    cdef Group* group = terminal.groups
-    for i in range(terminal.plain_count):
-        if room[0] <= 0:
-            return
-        view_subscription(views, terminal.plain[i])
-        room[0] -= 1
-    while group != NULL:
-        for i in range(group.count):
-            if room[0] <= 0:
-                return
-            view_subscription(views, group.members[i])
-            room[0] -= 1
-        group = group.next
-
-
-cdef list subscription_details(Buffer* views):
-    cdef list found = []
-    cdef size_t at = 0
-    cdef SubscriptionView view
-    cdef char* text
-    while at < views.size:
-        memcpy(&view, views.data + at, sizeof(view))
-        text = views.data + at + sizeof(view)
-        found.append(SubscriptionDetail(
-            view.number[0], view.number[1], view.number[2],
-            text[:view.size[0]],
-            text[view.size[0]:view.size[0] + view.size[1]],
-            text[view.size[0] + view.size[1]:view.size[0] + view.size[1] + view.size[2]],
-            view.number[3], view.number[4], view.number[5],
-        ))
-        at += sizeof(view) + view.size[0] + view.size[1] + view.size[2]
-    return found
 
 
 cdef class Engine:
@@ -889,52 +780,6 @@ cdef class Engine:
 cdef uint64_t hash_seed(object seed) except? 0:
     """Spread a small seed over 64 bits."""
     return <uint64_t>((int(seed) + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-
-
-cdef list decode(Buffer* taken):
-    """Records to events."""
-    cdef list events = []
-    cdef size_t at = 0
-    cdef Mail* mail
-    cdef char* t0
-    cdef char* t1
-    cdef char* t2
-    while at < taken.size:
-        mail = <Mail*>(taken.data + at)
-        t0 = taken.data + at + sizeof(Mail)
-        t1 = t0 + mail.size[0]
-        t2 = t1 + mail.size[1]
-        at += sizeof(Mail) + ((<size_t>mail.size[0] + mail.size[1] + mail.size[2] + mail.size[3] + 7) & ~(<size_t>7))
-        if mail.kind == EVENT_MESSAGE:
-            event = Message(mail.number[0], mail.number[1], t0[:mail.size[0]], t1[:mail.size[1]], mail.number[2],
-                            t2[:mail.size[2]], mail.number[3])
-        elif mail.kind == EVENT_OPENED:
-            event = Opened(mail.number[0], mail.number[1], mail.number[2], t0[:mail.size[0]].decode("latin-1"),
-                           mail.number[3])
-        elif mail.kind == EVENT_HELLO:
-            event = Hello(mail.number[0], t0[:mail.size[0]] if mail.number[2] else None, bool(mail.number[1]),
-                          t1[:mail.size[1]])
-        elif mail.kind == EVENT_CLOSED:
-            event = Closed(mail.number[0], mail.number[1], t0[:mail.size[0]], mail.number[2], mail.number[3],
-                           mail.number[4], mail.number[5], mail.number[6], mail.number[7], mail.number[8])
-        elif mail.kind == EVENT_OUTPUT:
-            event = Output(mail.number[0], t0[:mail.size[0]], bool(mail.number[1]))
-        elif mail.kind == EVENT_PEER_INFO:
-            event = PeerInfo(mail.number[0], t0[:mail.size[0]])
-        elif mail.kind == EVENT_PEER_ERROR:
-            event = PeerError(mail.number[0], t0[:mail.size[0]])
-        elif mail.kind == EVENT_PONG:
-            event = Pong(mail.number[0], mail.number[1])
-        elif mail.kind == EVENT_DENIED:
-            event = Denied(mail.number[0], mail.number[1], t0[:mail.size[0]], t1[:mail.size[1]], mail.number[2])
-        elif mail.kind == EVENT_TRACE:
-            event = Trace(mail.number[0], bool(mail.number[1]), t0[:mail.size[0]])
-        elif mail.kind == EVENT_ACCOUNT_SEEN:
-            event = AccountSeen(mail.number[0], t0[:mail.size[0]], mail.number[1], bool(mail.number[2]))
-        else:
-            raise AssertionError(f"unknown record {mail.kind} from the engine")
-        events.append(event)
-    return events
 
 
 def subject_is_valid(bytes subject):

@@ -1,0 +1,4 @@
+# cython: language_level=3
+from gossamer.mesh.engine.types cimport Buffer
+
+cdef list decode(Buffer* taken)
