@@ -54,7 +54,6 @@ TEST_TOOLS = [
     "nkeys",
     "aiohttp",
     "websockets",
-    "uvloop",
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",
@@ -108,7 +107,8 @@ class Outcome:
     suite: str
     server: str
     passed: set[str] = field(default_factory=set)
-    passed_alone: set[str] = field(default_factory=set)
+    #: Test -> what went wrong the first time.
+    passed_alone: dict[str, str] = field(default_factory=dict)
     #: Test -> the first line of what went wrong.
     failed: dict[str, str] = field(default_factory=dict)
     #: Test -> the suite's own reason.
@@ -151,8 +151,7 @@ class Suites:
             again = Outcome(suite, server)
             self._pytest(again, [nodes[name]], notes)
             if name in again.passed:
-                outcome.passed_alone.add(name)
-                del outcome.failed[name]
+                outcome.passed_alone[name] = outcome.failed.pop(name)
         return outcome
 
     def _pytest(self, outcome: Outcome, arguments: list[str], notes: Path) -> dict[str, str]:
@@ -184,7 +183,7 @@ class Suites:
         program = folder / "nats-server"
         if not program.exists():
             if server == "gossamer":
-                tree = os.environ.get("PYTHONPATH", str(ROOT / "build" / "tree"))
+                tree = ROOT / "build" / "tree"
                 lines = ["#!/bin/sh", f'PYTHONPATH="{tree}" exec "{sys.executable}" -m gossamer.mesh.app "$@"', ""]
                 program.write_text("\n".join(lines), encoding="utf-8")
                 program.chmod(0o755)
@@ -285,7 +284,7 @@ def print_details(outcomes: list[Outcome], *, listing: bool) -> None:
     """Every failure, skip and test that only passed alone; with ``listing`` also what was left out."""
     for one in outcomes:
         groups = {"failed": one.failed, "skipped by the suite": one.skipped}
-        groups["passed alone"] = dict.fromkeys(sorted(one.passed_alone), "")
+        groups["passed alone"] = one.passed_alone
         if listing:
             groups["left out"] = one.left_out
         for title, tests in groups.items():
@@ -326,7 +325,7 @@ def main() -> int:
     print_details(outcomes, listing=given.list)
     print(table(outcomes))
     if given.report is not None:
-        written = [{key: sorted(v) if isinstance(v, set) else v for key, v in vars(one).items()} for one in outcomes]
+        written = [{**vars(one), "passed": sorted(one.passed)} for one in outcomes]
         given.report.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     bad = only_ours(outcomes) if given.server != "nats-server" else [(one.suite, "") for one in outcomes if one.failed]
     empty = [] if given.list else [one for one in outcomes if not one.passed]
