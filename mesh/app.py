@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from gossamer.mesh.life.lame_duck import leave
@@ -99,7 +100,10 @@ class ServerProcess:
         """The exit code, once a signal (or the engine's death) has ended it."""
         loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
-        gc.collect()  # before clients and routes come: it lasts as long as a route needs to be set up
+        # What takes long happens before clients and routes can come: they would wait for it.
+        if self._node.options.monitor.port:
+            import_module("gossamer.mesh.monitor.site")  # and with it aiohttp
+        gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         try:
             await self._node.start()
