@@ -35,6 +35,9 @@ cdef enum:
     ADMIT_RESET = 32
 
 cdef enum:
+    CHANGE_KEEP = -2            # a limit that stays as it is
+
+cdef enum:
     ROUTE_HEADERS = 1
     ROUTE_LEAF_ORIGIN = 2
     ROUTE_LEAF_ORIGIN_UNSUBSCRIBE = 4

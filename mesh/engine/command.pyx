@@ -159,10 +159,12 @@ cdef void take_permission(Core* core, Link* link, int64_t id) noexcept nogil:
 
 cdef void limit_link(Core* core, Link* link, int64_t max_payload, int64_t max_subscriptions) noexcept nogil:
     """The smaller of the server's payload limit and the link's own; -1 is no limit."""
-    link.max_payload = core.configuration.max_payload
+    if max_payload != CHANGE_KEEP:
+        link.max_payload = core.configuration.max_payload
     if max_payload >= 0 and (link.max_payload < 0 or max_payload < link.max_payload):
         link.max_payload = max_payload
-    link.max_subscriptions = max_subscriptions
+    if max_subscriptions != CHANGE_KEEP:
+        link.max_subscriptions = max_subscriptions
 
 
 cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:

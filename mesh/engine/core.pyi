@@ -107,9 +107,11 @@ class Engine:
     ) -> None:
         """The verdict on a ``Hello``: go on parsing as this. ``info_after_pong`` is sent once, after the first PONG.
         ``+OK`` is sent by the engine if ``verbose`` and the link was judged for a CONNECT."""
-    def change(self, link: int, *, permissions: int, max_payload: int = -1, max_subscriptions: int = -1) -> None:
-        """New permissions and limits on a live link, as in ``admit``: subscriptions no longer allowed are removed, each
-        with its -ERR."""
+    def change(
+        self, link: int, *, permissions: int, max_payload: int | None = None, max_subscriptions: int | None = None
+    ) -> None:
+        """New permissions and limits (None: as they are) on a live link, as in ``admit``: subscriptions no longer allowed
+        are removed, each with its -ERR."""
     def send(self, link: int, data: bytes, *, after_pong: bool = False) -> None:
         """Queue bytes. ``after_pong``: only if the link has had its first PONG (asynchronous INFO to clients)."""
     def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None:

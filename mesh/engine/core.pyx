@@ -24,6 +24,7 @@ from gossamer.mesh.engine.command cimport (
     ADMIT_PEDANTIC,
     ADMIT_RESET,
     ADMIT_VERBOSE,
+    CHANGE_KEEP,
     COMMAND_ACCOUNT,
     COMMAND_ADMIT,
     COMMAND_ADMIT_ROUTE,
@@ -498,14 +499,14 @@ cdef class Engine:
         self.push(&command, None)
         return 0
 
-    def change(self, uint64_t link, *, uint32_t permissions, int64_t max_payload=-1, int64_t max_subscriptions=-1):
+    def change(self, uint64_t link, *, uint32_t permissions, max_payload=None, max_subscriptions=None):
         cdef Command command
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_CHANGE
         command.a = link
         command.c = permissions
-        command.e = max_payload
-        command.f = max_subscriptions
+        command.e = CHANGE_KEEP if max_payload is None else max_payload
+        command.f = CHANGE_KEEP if max_subscriptions is None else max_subscriptions
         self.push(&command, None)
 
     def send(self, uint64_t link, bytes data, *, bint after_pong=False):

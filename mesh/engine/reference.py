@@ -104,8 +104,10 @@ class ReferencePermissions:
         allowed = True
         if self.subscribe_allow is not None:
             covering = [name for entry, name in self.subscribe_allow if subject_covers(entry, subject)]
+            # An entry that names queues restricts them even where it is too narrow to allow.
             named = [name for name in covering if name]
-            allowed = any(_queue_matches(name, queue) for name in named) if queue and named else b"" in covering
+            restricted = named or any(name and subject_matches(entry, subject) for entry, name in self.subscribe_allow)
+            allowed = any(_queue_matches(name, queue) for name in named) if queue and restricted else b"" in covering
         return allowed and not self._denies(subject, queue)
 
     def may_deliver(self, subject: bytes, queue: bytes) -> bool:

@@ -133,7 +133,7 @@ def test_nkey_users():
     refused(decide(settings, user=KEY.public), ReasonCode.USER_UNKNOWN)
 
 
-@pytest.mark.parametrize("name", ["guest", KEY.public])
+@pytest.mark.parametrize("name", ["guest", KEY.public], ids=["name", "nkey"])
 def test_no_auth_user(name):
     users = (
         UserSettings(name="guest", password="p", account="A", permissions=ONLY_A),

@@ -80,6 +80,7 @@ def test_trusted_keys(loaded):
         ("resolver_pinned_accounts: [abc]", 'pinned account key "abc" is not a valid public account nkey'),
         (f"default_sentinel: {user_jwt()}", "default sentinel must be a bearer token"),
     ],
+    ids=["accounts", "users", "trusted keys", "no_auth_user", "system account", "pinned accounts", "sentinel"],
 )
 def test_what_does_not_go_with_operators(loaded, text, message):
     found = loaded(f"operator: {operator_jwt(system_account=OTHER.public)}\nresolver: MEM\n{text}")

@@ -96,6 +96,7 @@ def test_a_cancelled_dial_is_silent() -> None:
         ("q", bcrypt.hashpw(b"p", bcrypt.gensalt(4)).decode(), False),
         ("p", "$2a$10$broken", False),
     ],
+    ids=["right", "wrong", "empty", "not ascii", "right hash", "wrong hash", "broken hash"],
 )
 def test_passwords(given: str, expected: str, right: bool) -> None:
     async def run() -> bool:
