@@ -110,8 +110,8 @@ class Engine:
     def change(
         self, link: int, *, permissions: int, max_payload: int | None = None, max_subscriptions: int | None = None
     ) -> None:
-        """New permissions and limits (None: as they are) on a live link, as in ``admit``: subscriptions no longer allowed
-        are removed, each with its -ERR."""
+        """New permissions and limits (None: as they are) on a live link, as in ``admit``: subscriptions no longer
+        allowed are removed, each with its -ERR."""
     def send(self, link: int, data: bytes, *, after_pong: bool = False) -> None:
         """Queue bytes. ``after_pong``: only if the link has had its first PONG (asynchronous INFO to clients)."""
     def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None:
