@@ -327,6 +327,7 @@ cdef void answer_ping(Core* core, Link* link) noexcept nogil:
         output_add(core, link, link.info_after_pong, link.info_after_pong_size)
         free(link.info_after_pong)
         link.info_after_pong = NULL
+        link.info_sent = 1
 
 
 cdef void peer_error(Core* core, Link* link, char* line, uint32_t size) noexcept nogil:

@@ -29,6 +29,7 @@ from gossamer.mesh.engine.subscriptions cimport (
 )
 from gossamer.mesh.engine.types cimport (
     KIND_CLIENT,
+    MAX_SUBSCRIPTIONS_EXCEEDED,
     SLACK,
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
@@ -194,7 +195,7 @@ cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
     limit_link(core, link, command.e, command.f)
     free(link.info_after_pong)
     link.info_after_pong = NULL
-    if command.size[0] and not link.first_pong:
+    if command.size[0] and not link.info_sent:
         link.info_after_pong = <char*>malloc(command.size[0])
         if link.info_after_pong != NULL:
             memcpy(link.info_after_pong, command.blob, command.size[0])
@@ -309,6 +310,8 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
         limit_link(core, link, command.e, command.f)
         if link.account != NULL:
             subscriptions_recheck(core, link)
+            if 0 <= link.max_subscriptions < link.subscription_count:
+                link_doom(core, link, MAX_SUBSCRIPTIONS_EXCEEDED, b"maximum subscriptions exceeded", 30, 1)
     elif op == COMMAND_SEND:
         if link.state < STATE_CLOSING and (not command.c or link.first_pong):
             output_add(core, link, command.blob, command.size[0])

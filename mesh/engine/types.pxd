@@ -247,6 +247,7 @@ cdef struct Link:
     uint8_t connect_seen
     uint8_t judged_connect      # the pending verdict is about a CONNECT
     uint8_t first_pong
+    uint8_t info_sent           # what it was admitted as: told once
     uint8_t readable
     uint8_t ready               # in the ready queue
     uint8_t end_of_file

@@ -16,7 +16,7 @@ import pytest
 from gossamer.mesh.testing.cluster import ClusterProcesses
 from gossamer.mesh.testing.plugin import Dial, Join, StartServer
 from gossamer.mesh.testing.process import GossamerProcess, NatsServerProcess, ServerProcess
-from gossamer.mesh.testing.wire import WireClient, WireError
+from gossamer.mesh.testing.wire import WireClient
 
 ACCOUNTS = """
 accounts {{
@@ -134,13 +134,8 @@ def test_reload_lowers_the_connections_of_an_account(start_server: StartServer, 
     assert sorted(ends) == [b"-ERR 'maximum account active connections exceeded'"] + [b"PONG"] * 2
 
 
-def test_reload_lowers_the_subscriptions_of_an_account(
-    request: pytest.FixtureRequest, server_kind: type[ServerProcess], start_server: StartServer, join: Join
-) -> None:
+def test_reload_lowers_the_subscriptions_of_an_account(start_server: StartServer, join: Join) -> None:
     """Configuration 57."""
-    if server_kind is GossamerProcess:
-        reason = "known difference (docs/compatibility.md): who has more already is not closed"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=WireError, reason=reason))
     server = start_server(config=ACCOUNTS.format(limits="max_subscriptions: 5"))
     client = join(server, user="a", **{"pass": "p"})
     for sid in range(3):
