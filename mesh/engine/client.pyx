@@ -145,6 +145,7 @@ cdef char* publish_slow(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.header_size = <uint32_t>header
     message.total_size = <uint32_t>total
     message.body = body
+    message.last = body + total + 2 == end
     message.share = 0
     message.queues_size = 0
     entry = match_lookup(core, link.account, message.subject, message.subject_size, &slot)
@@ -253,6 +254,7 @@ cdef char* publish_fast(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.header_size = <uint32_t>header
     message.total_size = <uint32_t>total
     message.body = body
+    message.last = body + total + 2 == end
     message.head = at
     message.head_size = <uint32_t>(subject - at) + size
     message.tail = subject + size

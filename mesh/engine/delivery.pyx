@@ -27,6 +27,7 @@ from gossamer.mesh.engine.types cimport (
     ACTION_REPLY,
     EVENT_MESSAGE,
     FLUSH_BYTES,
+    FLUSH_LINKS,
     KIND_CLIENT,
     SHARE_BYTES,
     SHARE_RECEIVERS,
@@ -393,7 +394,8 @@ cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexc
     cdef uint32_t i
     for i in range(entry.plain_count):
         message.delivered += deliver(core, entry.plain[i], message)
-        if core.unflushed >= FLUSH_BYTES:
+        # Nothing more would join the output of a last message: let its first receivers have it while the others wait.
+        if core.unflushed >= FLUSH_BYTES or (message.last and core.dirty_count >= FLUSH_LINKS):
             core.turn_delivered += core.unflushed
             output_flush_all(core)
 

@@ -27,6 +27,7 @@ cdef inline void mark_dirty(Core* core, Link* link) noexcept nogil:
         else:
             core.dirty_last.dirty_next = link
         core.dirty_last = link
+        core.dirty_count += 1
 
 
 cdef inline char* reserve(Core* core, Link* link, uint64_t size) noexcept nogil:

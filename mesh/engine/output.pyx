@@ -406,6 +406,7 @@ cdef void output_flush_all(Core* core) noexcept nogil:
         else:
             output_flush(core, link)
     core.unflushed = 0
+    core.dirty_count = 0
     core.sharing = 0
 
 

@@ -173,6 +173,7 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.header_size = <uint32_t>header
     message.total_size = <uint32_t>total
     message.body = body
+    message.last = body + total + 2 == end
     message.share = 0
     if p[0] != 32:
         canonical = 0

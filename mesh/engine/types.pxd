@@ -25,10 +25,11 @@ cdef extern from "<pthread.h>" nogil:
 cdef enum:
     SLACK = 64
     CHUNK_CLASSES = 5
-    READ_SIZE = 131072
+    READ_SIZE = 524288
     STASH_INLINE = 65536        # a longer remainder is parsed where it lies
     BIG_MESSAGE = 32768         # a longer incomplete message gets a buffer of exactly its size
     FLUSH_BYTES = 4194304       # a fan-out is flushed in pieces of about this size
+    FLUSH_LINKS = 256           # a last message's fan-out is flushed after so many receivers
     TURN_BYTES = 8388608        # delivered for one link in one turn before others have theirs
     SHARE_RECEIVERS = 4         # from so many receivers on, a payload of SHARE_BYTES is not copied for each
     SHARE_BYTES = 8192          # below it, copying a payload that is in the cache costs less than a slice
@@ -443,6 +444,7 @@ cdef struct Message:            # a message on its way, as views into the read b
     char* queues                # from a route: the names in the line
     uint32_t queues_size
     uint8_t share               # receivers may hold the body by reference
+    uint8_t last                # nothing else of its link is waiting to be parsed
     uint32_t delivered
 
 cdef struct Command:
@@ -542,6 +544,7 @@ cdef struct Core:
     uint32_t free_counts[CHUNK_CLASSES]
     Link* dirty_first
     Link* dirty_last
+    uint32_t dirty_count
     uint64_t unflushed
     uint64_t turn_delivered
     uint8_t sharing             # some link holds slices
