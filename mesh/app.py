@@ -118,7 +118,7 @@ class ServerProcess:
         code = await self._until_over()
         if self._leaving is not None:
             self._leaving.cancel()
-        await self._node.stop()
+        await self._node.stop(ending=True)
         if probe is not None:
             probe.stop()
             probe.write(os.environ[PROBE_VARIABLE], self._world.disk)

@@ -119,8 +119,11 @@ class Node:
             raise
         self.journal.info("Server is ready")
 
-    async def stop(self) -> None:
-        """Close everything: listeners first, then the links, then the engine. Harmless when it is not running."""
+    async def stop(self, *, ending: bool = False) -> None:
+        """Close everything: listeners first, then the links, then the engine. Harmless when it is not running.
+
+        ``ending``: the process ends right after this. Then the clients' sockets and the memory are left to the system, so
+        that clients and whoever waits for the process learn of the end in the same moment."""
         if not self.running:
             return
         self.running = False
@@ -130,8 +133,9 @@ class Node:
             self.routes.stop_accepting()
         if self.system is not None:
             self.system.stop()
-        for client in self.clients:
-            self.engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
+        if not ending:
+            for client in self.clients:
+                self.engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
         if self.routes is not None:
             self.routes.stop()
         if self.monitor is not None:
@@ -141,7 +145,8 @@ class Node:
             self._thread.stop()
         self.pump.finish()
         self.judge.stop()
-        self.engine.destroy()
+        if not ending:
+            self.engine.destroy()
         self.journal.info("Server Exiting..")
 
     def step(self, now_ns: int) -> int:

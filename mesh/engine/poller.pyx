@@ -528,5 +528,6 @@ cdef void run_loop(Core* core) noexcept nogil:
                     link.hang_up = 1
                 link_ready(core, link)
         tick(core)
+    tick(core)                          # what was asked for just before the stop
     pthread_mutex_unlock(&core.state_lock)
     core.running = 0
