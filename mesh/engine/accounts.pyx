@@ -10,7 +10,7 @@ from gossamer.mesh.engine.interest cimport account_free, account_make
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.memory cimport buffer_free, buffer_pointer
 from gossamer.mesh.engine.text cimport hash_bytes
-from gossamer.mesh.engine.types cimport EVENT_ACCOUNT_SEEN, Account, Core, Link, Mail
+from gossamer.mesh.engine.types cimport DENIED_PER_SECOND, EVENT_ACCOUNT_SEEN, Account, Core, Link, Mail
 
 cdef extern from *:
     uint32_t atomic_add "__sync_fetch_and_add"(uint32_t* at, uint32_t value) noexcept nogil
@@ -105,8 +105,11 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
         account.id = id
         account.placeholder = 0
         account.generation += 1
+    account.removed = 0
     account.dedicated = dedicated
-    account.system = system
+    if account.system != system:
+        account.system = system
+        account.generation += 1         # entries know what is reserved
     account_routes_rebuild(core, account)
     return account
 
@@ -117,6 +120,12 @@ cdef Account* account_from_route(Core* core, Link* link, const char* name, uint3
     cdef Mail mail
     if account != NULL or size == 0:
         return account
+    if core.now_ns // 1000000000 != core.seen_second:
+        core.seen_second = core.now_ns // 1000000000
+        core.seen_in_second = 0
+    core.seen_in_second += 1
+    if not core.configuration.placeholder_accounts and core.seen_in_second > DENIED_PER_SECOND:
+        return NULL
     mail_begin(&mail, EVENT_ACCOUNT_SEEN)
     if core.configuration.placeholder_accounts and core.accounts_count < PLACEHOLDERS_MAX:
         account = account_enter(core, 0, name, size, 0, 0)

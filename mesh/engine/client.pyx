@@ -193,6 +193,8 @@ cdef char* publish_fast(Core* core, Link* link, char* at, char* end, uint8_t wit
     cdef Message message
     message.reply_size = 0
     message.reply = NULL
+    if (subject - 1)[0] != 32:
+        return publish_slow(core, link, at, end, with_headers)
     if entry != NULL and entry.account == link.account and end - subject > entry.subject_size \
             and subject[entry.subject_size] == 32 and memcmp(subject, entry.subject, entry.subject_size) == 0 \
             and entry_valid(entry):

@@ -20,7 +20,7 @@ from gossamer.mesh.engine.links cimport (
 )
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
-from gossamer.mesh.engine.permission cimport permission_free
+from gossamer.mesh.engine.permission cimport permission_free, replies_free
 from gossamer.mesh.engine.subscriptions cimport (
     own_subscribe,
     own_unsubscribe,
@@ -28,6 +28,7 @@ from gossamer.mesh.engine.subscriptions cimport (
     subscriptions_recheck,
 )
 from gossamer.mesh.engine.types cimport (
+    AUTHENTICATION_VIOLATION,
     KIND_CLIENT,
     MAX_SUBSCRIPTIONS_EXCEEDED,
     SLACK,
@@ -145,6 +146,9 @@ cdef void take_permission(Core* core, Link* link, int64_t id) noexcept nogil:
     cdef Permission* before = link.permission
     if 0 < id < core.permissions_capacity:
         wanted = core.permissions[id]
+    if id and wanted == NULL:           # a set that is gone must not become "everything"
+        link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
+        return
     if wanted != NULL:
         wanted.links += 1
     link.permission = wanted
@@ -171,10 +175,14 @@ cdef void limit_link(Core* core, Link* link, int64_t max_payload, int64_t max_su
 cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
     cdef Account* account = account_by_id(core, <uint64_t>command.b)
     cdef int64_t flags = command.d
-    if link.state != STATE_PARKED or account == NULL:
+    if link.state != STATE_PARKED:
+        return
+    if account == NULL:
+        link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
         return
     if flags & ADMIT_RESET:
         subscriptions_end_all(core, link)
+        replies_free(link)
     if link.account != account:
         if link.account != NULL:
             link.account.links -= 1
@@ -182,6 +190,8 @@ cdef void admit(Core* core, Link* link, Command* command) noexcept nogil:
         account.links += 1
         link.account = account
     take_permission(core, link, command.c)
+    if link.state != STATE_PARKED:
+        return
     link.verbose = (flags & ADMIT_VERBOSE) != 0
     link.pedantic = (flags & ADMIT_PEDANTIC) != 0
     link.echo = (flags & ADMIT_ECHO) != 0
@@ -215,7 +225,8 @@ cdef RouteState* route_state(Link* link) noexcept nogil:
 
 cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
     cdef RouteState* route
-    if link.state >= STATE_CLOSING or link.kind == KIND_CLIENT:
+    if link.state >= STATE_CLOSING or link.kind == KIND_CLIENT \
+            or (command.e and account_by_id(core, <uint64_t>command.e) == NULL):
         return
     route = route_state(link)
     if route == NULL:

@@ -405,7 +405,10 @@ cdef class Engine:
 
     def listen(self, descriptor, *, int kind, info, int64_t auth_timeout_ns=0):
         cdef Command command
-        cdef Listener* listener = <Listener*>calloc(1, sizeof(Listener))
+        cdef Listener* listener
+        if descriptor is not None:
+            os.set_blocking(descriptor, False)
+        listener = <Listener*>calloc(1, sizeof(Listener))
         if listener == NULL:
             raise MemoryError
         self.listener_count += 1
@@ -636,6 +639,8 @@ cdef class Engine:
 
     def publish(self, uint32_t account, bytes subject, bytes data=b"", *, bytes reply=b"", uint32_t header_size=0):
         cdef Command command
+        if header_size > len(data):
+            raise ValueError(f"header_size {header_size} is more than the {len(data)} bytes of data")
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_PUBLISH
         command.b = account

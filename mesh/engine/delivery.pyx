@@ -235,7 +235,8 @@ cdef void write_route(Core* core, Link* link, Message* message) noexcept nogil:
     link.out_messages += 1
     link.out_bytes += message.total_size - skipped
     link.route.picked_count = 0
-    if link.special & SPECIAL_BACKLOG and message.source != NULL and message.source.kind == KIND_CLIENT:
+    if link.special & SPECIAL_BACKLOG and message.source != NULL and message.source.kind == KIND_CLIENT \
+            and core.configuration.fast_producer_stall:
         core.stall_source = 1
         core.stall_receiver = link
 

@@ -50,6 +50,7 @@ from gossamer.mesh.engine.types cimport (
     Listener,
     Mail,
 )
+from gossamer.mesh.engine.watch cimport unwatch
 from gossamer.mesh.engine.wheel cimport wheel_remove, wheel_schedule
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -424,6 +425,9 @@ cdef void link_die(Core* core, Link* link) noexcept nogil:
     """Close the descriptor; the struct is freed when the tick ends."""
     if link.state == STATE_DEAD:
         return
+    if link.doomed:
+        link.flush_on_close = 0                 # links_finish has yet to take it apart, and will do this then
+        return
     if link.memory and link.state >= STATE_CLOSING:
         memory_end(core, link)
     link.state = STATE_DEAD
@@ -432,6 +436,7 @@ cdef void link_die(Core* core, Link* link) noexcept nogil:
     wheel_remove(core, link)
     output_drop(core, link)
     if link.descriptor >= 0:
+        unwatch(core, link.descriptor)          # a copy of the descriptor elsewhere would keep it reported
         close(link.descriptor)
         link.descriptor = -1
     table_remove(core, link)
@@ -444,8 +449,9 @@ cdef void links_finish(Core* core) noexcept nogil:
     cdef Link* link
     while core.doomed != NULL:
         link = core.doomed
-        core.doomed = link.grave_next
-        link.grave_next = NULL
+        core.doomed = link.doom_next
+        link.doom_next = NULL
+        link.doomed = 0
         take_apart(core, link)
         if not link.flush_on_close:
             link_die(core, link)
@@ -503,9 +509,11 @@ cdef void links_destroy(Core* core) noexcept nogil:
         replies_free(link)
         link.ready = 0
         link.dirty = 0
+        link.doomed = 0
         link_die(core, link)
         if link.permission != NULL:
             link.permission.links -= 1
+    core.doomed = NULL
     core.dirty_first = NULL
     core.dirty_last = NULL
     core.ready_first = NULL

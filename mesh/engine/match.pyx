@@ -5,14 +5,14 @@ An ``Entry`` is the whole answer for one literal subject in one account: local r
 with their weights, whether publishing is reserved, and the last verdicts of permission sets. What a subscriber's deny
 list filters is left out when the entry is made, so a delivery checks nothing.
 
-The cache is four-way set-associative. A change of interest on a literal subject marks one entry; one with a wildcard
-bumps a generation: the account's, or, when the first token is literal, that token's, so that every client's own
-``_INBOX.x.*`` does not empty the cache. A subject is only cached when it is met twice (``doorkeeper``): inboxes used
-once do not push out what is used for ever.
+The cache is four-way set-associative, with two sets for each subject. A change of interest on a literal subject marks
+one entry; one with a wildcard bumps a generation: the account's, or, when the first token is literal, that token's, so
+that every client's own ``_INBOX.x.*`` does not empty the cache. A subject is only cached when it is met twice
+(``doorkeeper``): inboxes used once do not push out what is used for ever.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from gossamer.mesh.engine.interest cimport group_name, interest_match
@@ -38,9 +38,20 @@ from gossamer.mesh.engine.types cimport (
     Terminal,
 )
 
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void** at, size_t alignment, size_t size)
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void* at) noexcept nogil
+
 
 cdef inline uint64_t subject_hash(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
     return hash_bytes(subject, size, core.hash_seed + <uint64_t>account.id * <uint64_t>0xD6E8FEB86659FD93)
+
+
+cdef inline uint32_t set_of(uint64_t hash, uint32_t choice) noexcept nogil:
+    """A subject's first or second set: with two, hardly any overflows before the cache is full."""
+    return <uint32_t>((hash >> (20 * choice)) & (CACHE_SETS - 1))
 
 
 cdef inline uint32_t first_token_slot(const char* subject, uint32_t size) noexcept nogil:
@@ -109,6 +120,7 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     cdef MatchGroup* scratch
     cdef Entry* entry
     cdef size_t bytes_needed
+    cdef void* memory = NULL
     cdef uint8_t stage
     core.scratch_terminals.size = 0
     core.scratch_plain.size = 0
@@ -141,9 +153,10 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     members = <uint32_t>(core.scratch_members.size // (2 * sizeof(void*)))
     bytes_needed = sizeof(Entry) + core.scratch_plain.size + core.scratch_remote.size + core.scratch_groups.size
     bytes_needed += members * sizeof(void*) + size + 64
-    entry = <Entry*>malloc(bytes_needed)
-    if entry == NULL:
+    # Aligned, so that what every message reads is one cache line.
+    if posix_memalign(&memory, 64, bytes_needed) != 0:
         return NULL
+    entry = <Entry*>memory
     memset(entry, 0, sizeof(Entry))
     entry.account = account
     entry.hash = hash
@@ -211,30 +224,36 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
     """The entry for a literal subject, from the cache or made now; NULL when memory is out. It stays readable until
     the tick ends. ``slot`` is where it lies in the cache, NO_SLOT if it was not kept."""
     cdef uint64_t hash = subject_hash(core, account, subject, size)
-    cdef uint32_t index = <uint32_t>(hash & (CACHE_SETS - 1))
-    cdef CacheSet* line = &core.cache[index]
     cdef uint32_t tag = <uint32_t>(hash >> 32)
-    cdef uint32_t way, victim
+    cdef uint32_t index, way, choice
+    cdef CacheSet* line
     cdef uint16_t* door
     cdef Entry* entry
-    for way in range(CACHE_WAYS):
-        if line.tag[way] != tag:
-            continue
-        entry = line.entry[way]
-        if entry == NULL or entry.hash != hash or entry.account != account or entry.subject_size != size \
-                or memcmp(entry.subject, subject, size) != 0:
-            continue
-        slot[0] = index * CACHE_WAYS + way
-        if entry_valid(entry):
-            core.cache_hits += 1
+    for choice in range(2):
+        index = set_of(hash, choice)
+        line = &core.cache[index]
+        for way in range(CACHE_WAYS):
+            if line.tag[way] != tag:
+                continue
+            entry = line.entry[way]
+            if entry == NULL:
+                continue
+            prefetch(<char*>entry + 64)
+            prefetch(<char*>entry + 128)
+            if entry.hash != hash or entry.account != account or entry.subject_size != size \
+                    or memcmp(entry.subject, subject, size) != 0:
+                continue
+            slot[0] = index * CACHE_WAYS + way
+            if entry_valid(entry):
+                core.cache_hits += 1
+                return entry
+            core.cache_misses += 1
+            entry_bury(core, entry)
+            entry = entry_build(core, account, subject, size, hash)
+            line.entry[way] = entry
+            if entry == NULL:
+                core.cache_entries -= 1
             return entry
-        core.cache_misses += 1
-        entry_bury(core, entry)
-        entry = entry_build(core, account, subject, size, hash)
-        line.entry[way] = entry
-        if entry == NULL:
-            core.cache_entries -= 1
-        return entry
     core.cache_misses += 1
     entry = entry_build(core, account, subject, size, hash)
     if entry == NULL:
@@ -246,30 +265,41 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
         entry_bury(core, entry)
         entry.invalid = 0
         return entry
-    victim = CACHE_WAYS
-    for way in range(CACHE_WAYS):
-        if line.entry[way] == NULL:
-            victim = way
-            core.cache_entries += 1
-            break
-    if victim == CACHE_WAYS:
-        victim = <uint32_t>(next_random(core) >> 62)
-        for way in range(CACHE_WAYS):
-            if not entry_valid(line.entry[way]):
-                victim = way
-                break
-        entry_bury(core, line.entry[victim])
-    line.entry[victim] = entry
-    line.tag[victim] = tag
-    slot[0] = index * CACHE_WAYS + victim
+    slot[0] = place_entry(core, entry, hash, tag)
     return entry
+
+
+cdef uint32_t place_entry(Core* core, Entry* entry, uint64_t hash, uint32_t tag) noexcept nogil:
+    """A free or outdated place in one of the subject's two sets, else that of a random other; the slot."""
+    cdef uint32_t index, way, choice
+    cdef CacheSet* line
+    for choice in range(2):
+        index = set_of(hash, choice)
+        line = &core.cache[index]
+        for way in range(CACHE_WAYS):
+            if line.entry[way] == NULL:
+                core.cache_entries += 1
+            elif not entry_valid(line.entry[way]):
+                entry_bury(core, line.entry[way])
+            else:
+                continue
+            line.entry[way] = entry
+            line.tag[way] = tag
+            return index * CACHE_WAYS + way
+    index = set_of(hash, <uint32_t>(next_random(core) >> 63))
+    way = <uint32_t>(next_random(core) >> 62)
+    line = &core.cache[index]
+    entry_bury(core, line.entry[way])
+    line.entry[way] = entry
+    line.tag[way] = tag
+    return index * CACHE_WAYS + way
 
 
 cdef void match_invalidate(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
     """Interest on this subject or pattern changed."""
     cdef uint64_t hash
     cdef CacheSet* line
-    cdef uint32_t way
+    cdef uint32_t way, choice
     cdef Entry* entry
     if subject_wildcard(subject, size):
         if (subject[0] == 42 or subject[0] == 62) and (size == 1 or subject[1] == 46):
@@ -278,12 +308,13 @@ cdef void match_invalidate(Core* core, Account* account, const char* subject, ui
             account.generations[first_token_slot(subject, size)] += 1
         return
     hash = subject_hash(core, account, subject, size)
-    line = &core.cache[hash & (CACHE_SETS - 1)]
-    for way in range(CACHE_WAYS):
-        entry = line.entry[way]
-        if entry != NULL and entry.hash == hash and entry.account == account and entry.subject_size == size \
-                and memcmp(entry.subject, subject, size) == 0:
-            entry.invalid = 1
+    for choice in range(2):
+        line = &core.cache[set_of(hash, choice)]
+        for way in range(CACHE_WAYS):
+            entry = line.entry[way]
+            if entry != NULL and entry.hash == hash and entry.account == account and entry.subject_size == size \
+                    and memcmp(entry.subject, subject, size) == 0:
+                entry.invalid = 1
 
 
 cdef void match_invalidate_all(Account* account) noexcept nogil:

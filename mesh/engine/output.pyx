@@ -330,6 +330,9 @@ cdef void output_flush(Core* core, Link* link) noexcept nogil:
             if errno == EINTR:
                 continue
             if errno != EAGAIN:
+                if link.state >= STATE_CLOSING:
+                    output_drop(core, link)         # nobody is there any more to hear the last words
+                    return
                 if link.sharing:
                     slices_settle(core, link, 0)
                 link_doom(core, link, WRITE_ERROR, NULL, 0, 0)
@@ -359,9 +362,10 @@ cdef void output_flush(Core* core, Link* link) noexcept nogil:
 cdef void judge_backlog(Core* core, Link* link) noexcept nogil:
     """What is left unwritten counts against the link's limit and the budget of all links."""
     cdef Link* one
-    cdef Link* worst
-    core.backlog_total += link.pending - link.backlog
-    link.backlog = link.pending
+    cdef Link* worst = NULL
+    if link.kind == KIND_CLIENT and not link.special & SPECIAL_CLOSING:     # the budget is the clients'
+        core.backlog_total += link.pending - link.backlog
+        link.backlog = link.pending
     if link.special & SPECIAL_CLOSING or link.kind != KIND_CLIENT:
         if link.pending * 4 > <uint64_t>core.configuration.max_pending * 3:
             link.special |= SPECIAL_BACKLOG
@@ -373,14 +377,15 @@ cdef void judge_backlog(Core* core, Link* link) noexcept nogil:
         link_doom(core, link, SLOW_CONSUMER_PENDING_BYTES, NULL, 0, 0)
         return
     if core.backlog_total > <uint64_t>core.configuration.pending_budget:
-        worst = link
         one = core.all_links
         while one != NULL:
-            if one.kind == KIND_CLIENT and not one.special & SPECIAL_CLOSING and one.pending > worst.pending:
+            if one.backlog and not one.special & SPECIAL_CLOSING and (worst == NULL or one.backlog > worst.backlog):
                 worst = one
             one = one.all_next
-        link_doom(core, worst, SLOW_CONSUMER_PENDING_BYTES, NULL, 0, 0)
-        return
+        if worst != NULL:
+            link_doom(core, worst, SLOW_CONSUMER_PENDING_BYTES, NULL, 0, 0)
+        if worst == link:
+            return
     if link.pending * 4 > <uint64_t>core.configuration.max_pending * 3 \
             or (link.pending > SOFT_STALL_BYTES and not link.soft_stall_off):
         link.special |= SPECIAL_BACKLOG
@@ -469,7 +474,10 @@ cdef void link_doom(Core* core, Link* link, int reason, const char* error, uint3
     link.special |= SPECIAL_CLOSING
     link.reason = <uint8_t>reason
     link.flush_on_close = flush
-    link.grave_next = core.doomed
+    core.backlog_total -= link.backlog          # it will be gone: nobody else need go for it
+    link.backlog = 0
+    link.doomed = 1
+    link.doom_next = core.doomed
     core.doomed = link
 
 

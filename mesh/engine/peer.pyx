@@ -58,6 +58,8 @@ cdef void show_acknowledged_subject(Core* core, Message* message) noexcept nogil
         if message.reply[i] == 46:
             dots += 1
         elif message.reply[i] == 64 and dots >= 8:
+            if i + 1 == message.reply_size:
+                return
             message.subject = message.reply + i + 1
             message.subject_size = message.reply_size - i - 1
             message.reply_size = i
@@ -181,6 +183,8 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     while p < sizes and is_blank(p[0]):
         canonical = 0
         p += 1
+    if sizes > p and (sizes - 1)[0] != 32:
+        canonical = 0
     if sizes - p >= 2:                                  # something stands between the subject and the sizes
         if is_blank(p[1]) and (p[0] == 124 or p[0] == 43):
             if p[0] == 43:

@@ -250,8 +250,10 @@ cdef void read_big(Core* core, Link* link) noexcept nogil:
     cdef uint32_t wanted = link.big_need - link.big_size
     got = recv(link.descriptor, link.big + link.big_size, wanted, MSG_DONTWAIT)
     if got <= 0:
+        if got < 0 and errno == EINTR:
+            return
         link.readable = 0
-        if got == 0 or (errno != EAGAIN and errno != EINTR):
+        if got == 0 or errno != EAGAIN:
             end_of_input(core, link, got)
         return
     link.last_activity_ns = core.now_ns
@@ -289,8 +291,10 @@ cdef void read_some(Core* core, Link* link) noexcept nogil:
     got = recv(link.descriptor, buffer + before, READ_SIZE, MSG_DONTWAIT)
     if got <= 0:
         free(grown)
+        if got < 0 and errno == EINTR:
+            return
         link.readable = 0
-        if got == 0 or (errno != EAGAIN and errno != EINTR):
+        if got == 0 or errno != EAGAIN:
             end_of_input(core, link, got)
         return
     if got < READ_SIZE and not link.hang_up:
@@ -424,8 +428,10 @@ cdef void tick(Core* core) noexcept nogil:
     cdef Link* link
     cdef Link* following
     cdef uint32_t i
+    links_finish(core)
     commands_run(core)
     expire_timers(core)
+    links_finish(core)
     if core.listeners_paused:
         resume_listeners(core)
     if core.stalled != NULL:

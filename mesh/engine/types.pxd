@@ -304,6 +304,8 @@ cdef struct Link:
     Link* id_next
     Link* all_next
     Link* all_previous
+    Link* doom_next
+    uint8_t doomed              # in core.doomed
     Link* grave_next
 
 cdef struct Subscription:
@@ -403,13 +405,15 @@ cdef struct CacheSet:           # one cache line: the tags are compared before a
     uint64_t unused[2]
 
 cdef struct Entry:              # who gets a subject; the subject's text follows the struct's arrays
+    # What every message reads: one cache line.
     Account* account
     uint64_t hash
+    char* subject
+    Subscription** plain
     uint32_t generation
     uint32_t slot_generation
     uint32_t slot
     uint32_t subject_size
-    char* subject
     uint32_t plain_count
     uint32_t remote_count
     uint32_t group_count
@@ -417,9 +421,9 @@ cdef struct Entry:              # who gets a subject; the subject's text follows
     uint8_t reserved            # a publish prefix no client may use
     uint8_t unmatched           # an empty token: nothing matches
     uint8_t verdict_next
+    # The rest.
     uint32_t verdict_permission[VERDICTS]
     uint8_t verdict[VERDICTS]
-    Subscription** plain
     Subscription** remote
     MatchGroup* groups
     void* mapping               # room: a mapped subject
@@ -568,6 +572,8 @@ cdef struct Core:
     int64_t denied_second
     uint32_t denied_in_second
     uint32_t denied_skipped
+    int64_t seen_second         # the same for accounts nobody knows
+    uint32_t seen_in_second
     # Totals.
     uint64_t in_messages
     uint64_t out_messages

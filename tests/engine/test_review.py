@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from memory_node import MemoryNode
 from gossamer.mesh.engine.core import Engine
 from gossamer.mesh.engine.events import Closed, Hello
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
-from gossamer.mesh.engine.reference import Admission
+from gossamer.mesh.engine.reference import Admission, ReferencePermissions
 
 SECOND = 1_000_000_000
 PLAIN = Admission(account=b"A")
@@ -321,3 +322,77 @@ def test_a_route_leaves_while_its_groups_are_in_the_cache(node: MemoryNode) -> N
     node.settle()
     assert node.take(publisher) == b"PONG\r\n"
     assert node.engine.totals().subscriptions == 0
+
+
+def test_garbage_and_go() -> None:
+    """A closing link whose last write fails is freed all the same."""
+    with LiveEngine() as live:
+        for _ in range(100):
+            with socket.create_connection(live.address) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.sendall(b"PING\r\nGARBAGE\r\n")
+        live.wait(lambda: len(live.closed) == 100)
+        live.wait(lambda: live.engine.totals().links == 0)
+
+
+def test_doomed_beside_one_that_dies_at_once(node: MemoryNode) -> None:
+    """One link that is doomed and dies in the same tick takes no other out of the list of the doomed."""
+    blocked, other = connected(node, b"SUB a 1\r\n"), connected(node, b"SUB a 1\r\n")
+    publisher = connected(node)
+    node.engine.hold(blocked, True)
+    node.feed(publisher, b"PUB a 2\r\nhi\r\n")
+    node.engine.expire(blocked, at_ns=node.now_ns + 3 * SECOND, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"x")
+    node.settle()
+    node.now_ns += 3 * SECOND + 100_000_000
+    node.engine.close(other, reason=CloseReason.KICKED)
+    node.settle()
+    assert node.closed == {blocked, other}
+
+
+def test_budget_takes_only_the_worst(node: MemoryNode) -> None:
+    """Who has nothing pending is not closed for what another one holds."""
+    node.engine.configure(pending_budget=100_000)
+    slow = connected(node, b"SUB a 1\r\n")
+    for _ in range(10):
+        connected(node, b"SUB a 1\r\n")
+    publisher = connected(node)
+    node.engine.hold(slow, True)
+    for _ in range(6):
+        node.feed(publisher, b"PUB a 20000\r\n" + b"x" * 20000 + b"\r\n")
+        node.pass_time(30_000_000)
+    assert node.closed == {slow}
+
+
+def test_a_routes_backlog_is_not_the_clients(node: MemoryNode) -> None:
+    """The budget is for clients: a slow route does not close them."""
+    node.account(b"A")
+    node.engine.configure(pending_budget=100_000)
+    route = node.join_raw()
+    node.feed(route, b"RS+ A big\r\n")
+    publisher, bystander = connected(node), connected(node)
+    node.engine.hold(route, True)
+    for _ in range(7):
+        node.engine.feed(publisher, b"PUB big 20000\r\n" + b"x" * 20000 + b"\r\n")
+        node.pass_time(30_000_000)
+    node.feed(bystander, b"PING\r\n")
+    assert not node.closed
+
+
+def test_an_account_that_comes_back(node: MemoryNode) -> None:
+    """Removed and made again while a client is still in it: newcomers are let in after it has left."""
+    first = connected(node)
+    node.engine.remove_account(node.accounts.pop(b"A"))
+    second = connected(node)
+    node.feed(first, b"", end=True)
+    node.feed(second, b"", end=True)
+    assert node.feed(connected(node), b"PING\r\n") == b"PONG\r\n"
+
+
+def test_gone_permissions_allow_nothing(node: MemoryNode) -> None:
+    """A permission set that is gone does not become no restriction."""
+    none = ReferencePermissions(publish_allow=())
+    node.engine.remove_permissions(node.compiled(none))
+    link = node.open_raw(Admission(account=b"A", permissions=none))
+    output = node.feed(link, b"CONNECT {}\r\nSUB a 1\r\nPUB a 0\r\n\r\nPING\r\n")
+    assert b"MSG" not in output
+    assert b"Authorization Violation" in output
