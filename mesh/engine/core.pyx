@@ -73,7 +73,7 @@ from gossamer.mesh.engine.records cimport decode
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
-    DOORKEEPER,
+    DOOR_BITS,
     MAX_TOKENS,
     READ_SIZE,
     SLACK,
@@ -113,6 +113,8 @@ cdef extern from "<sys/eventfd.h>" nogil:
 cdef extern from "<sys/mman.h>" nogil:
     void* mmap(void* at, size_t size, int protection, int flags, int descriptor, long offset)
     int munmap(void* at, size_t size)
+    int madvise(void* at, size_t size, int advice)
+    int MADV_HUGEPAGE
     int PROT_READ
     int PROT_WRITE
     int MAP_PRIVATE
@@ -183,12 +185,13 @@ cdef class Engine:
         core.link_mask = 255
         core.link_table = <Link**>calloc(256, sizeof(Link*))
         core.read_buffer = <char*>malloc(STASH_INLINE + READ_SIZE + SLACK)
-        core.doorkeeper = <unsigned short*>calloc(DOORKEEPER, 2)
+        core.doorkeeper = <uint64_t*>calloc(DOOR_BITS // 64, 8)
         core.cache = <CacheSet*>mmap(NULL, CACHE_SETS * sizeof(CacheSet), PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         if core.link_table == NULL or core.read_buffer == NULL or core.doorkeeper == NULL \
                 or core.cache == MAP_FAILED:
             raise MemoryError
+        madvise(core.cache, CACHE_SETS * sizeof(CacheSet), MADV_HUGEPAGE)   # a wish: fewer address look-ups
         core.poll_descriptor = epoll_create1(EPOLL_CLOEXEC)
         core.command_descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         core.event_descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)

@@ -11,7 +11,7 @@ that every client's own ``_INBOX.x.*`` does not empty the cache. A subject is on
 (``doorkeeper``): inboxes used once do not push out what is used for ever.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp, memcpy, memset
 
@@ -23,7 +23,8 @@ from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     CACHE_WAYS,
-    DOORKEEPER,
+    DOOR_BITS,
+    DOOR_KEYS,
     GENERATIONS,
     MAX_TOKENS,
     VERDICTS,
@@ -219,6 +220,23 @@ cdef void match_free_graves(Core* core) noexcept nogil:
         entry = following
 
 
+cdef uint8_t seen_before(Core* core, uint64_t hash) noexcept nogil:
+    """Was the subject met since the filter was last emptied? (now it was)"""
+    cdef uint32_t one = <uint32_t>((hash >> 11) & (DOOR_BITS - 1))
+    cdef uint32_t other = <uint32_t>((hash >> 37) & (DOOR_BITS - 1))
+    cdef uint64_t one_bit = <uint64_t>1 << (one & 63)
+    cdef uint64_t other_bit = <uint64_t>1 << (other & 63)
+    if core.doorkeeper[one >> 6] & one_bit and core.doorkeeper[other >> 6] & other_bit:
+        return 1
+    if core.door_keys == DOOR_KEYS:
+        memset(core.doorkeeper, 0, DOOR_BITS // 8)
+        core.door_keys = 0
+    core.door_keys += 1
+    core.doorkeeper[one >> 6] |= one_bit
+    core.doorkeeper[other >> 6] |= other_bit
+    return 0
+
+
 cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint32_t size,
                          uint32_t* slot) noexcept nogil:
     """The entry for a literal subject, from the cache or made now; NULL when memory is out. It stays readable until
@@ -227,7 +245,6 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
     cdef uint32_t tag = <uint32_t>(hash >> 32)
     cdef uint32_t index, way, choice
     cdef CacheSet* line
-    cdef uint16_t* door
     cdef Entry* entry
     for choice in range(2):
         index = set_of(hash, choice)
@@ -258,9 +275,7 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
     entry = entry_build(core, account, subject, size, hash)
     if entry == NULL:
         return NULL
-    door = &core.doorkeeper[(hash >> 16) & (DOORKEEPER - 1)]
-    if door[0] != <uint16_t>((hash >> 48) | 1):
-        door[0] = <uint16_t>((hash >> 48) | 1)
+    if not seen_before(core, hash):
         slot[0] = NO_SLOT
         entry_bury(core, entry)
         entry.invalid = 0

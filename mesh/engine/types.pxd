@@ -35,7 +35,8 @@ cdef enum:
     SHARE_BYTES = 8192          # below it, copying a payload that is in the cache costs less than a slice
     CACHE_SETS = 65536
     CACHE_WAYS = 4
-    DOORKEEPER = 131072
+    DOOR_BITS = 1048576         # of the doorkeeper's Bloom filter
+    DOOR_KEYS = 262144          # it is emptied after so many
     GENERATIONS = 64
     WHEEL_SLOTS = 2048
     WHEEL_NS = 32000000
@@ -536,7 +537,8 @@ cdef struct Core:
     uint32_t own_capacity
     CacheSet* cache
     uint64_t hash_seed
-    uint16_t* doorkeeper
+    uint64_t* doorkeeper
+    uint32_t door_keys
     Buffer scratch_terminals    # vectors of pointers while an entry is built
     Buffer scratch_plain
     Buffer scratch_remote
