@@ -122,8 +122,8 @@ class Node:
     async def stop(self, *, ending: bool = False) -> None:
         """Close everything: listeners first, then the links, then the engine. Harmless when it is not running.
 
-        ``ending``: the process ends right after this. Then the clients' sockets and the memory are left to the system, so
-        that clients and whoever waits for the process learn of the end in the same moment."""
+        ``ending``: the process ends right after this. Then the clients' sockets and the memory are left to the system,
+        so that clients and whoever waits for the process learn of the end in the same moment."""
         if not self.running:
             return
         self.running = False
