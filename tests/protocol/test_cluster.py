@@ -17,7 +17,7 @@ NO_RESPONDERS = {"headers": True, "no_responders": True}
 
 
 def tells(node: ServerProcess, urls: set[str]) -> bool:
-    """Do new clients of the node come to be told exactly these urls? The two ends of a route learn one after the other."""
+    """Do new clients come to be told exactly these urls? The two ends of a route learn one after the other."""
     deadline = time.monotonic() + 15
     while client_urls(node) != urls:
         if time.monotonic() > deadline:
