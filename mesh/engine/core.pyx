@@ -255,6 +255,7 @@ cdef class Engine:
         free(core.commands_taken)
         free(core.link_table)
         free(core.read_buffer)
+        free(core.run_buffer)
         free(core.doorkeeper)
         munmap(core.cache, CACHE_SETS * sizeof(CacheSet))
         close(core.poll_descriptor)

@@ -30,7 +30,11 @@ from gossamer.mesh.engine.types cimport (
     FLUSH_LINKS,
     KIND_CLIENT,
     SHARE_BYTES,
+    RUN_BYTES,
+    RUN_RECEIVERS,
+    RUN_ROOM,
     SHARE_RECEIVERS,
+    SLACK,
     SPECIAL_BACKLOG,
     SPECIAL_CLOSING,
     SPECIAL_NO_ECHO,
@@ -45,7 +49,7 @@ from gossamer.mesh.engine.types cimport (
     Message,
     Subscription,
 )
-from libc.stdlib cimport realloc
+from libc.stdlib cimport malloc, realloc
 
 
 # --- one receiver -----------------------------------------------------------------------------------------------------
@@ -57,6 +61,10 @@ cdef inline uint8_t write_message(Core* core, Link* link, Subscription* one, Mes
     cdef uint32_t body_size = message.total_size + 2
     cdef uint32_t size
     cdef char* to
+    if message.run != NULL and not link.blocked and one.sid_size == message.run_sid.sid_size \
+            and memcmp(sid_text(one), sid_text(message.run_sid), one.sid_size) == 0:
+        output_share(core, link, message.run, message.run_size)
+        return 1
     if message.share and not link.blocked:
         size = front + message.tail_size
         to = reserve(core, link, size)
@@ -391,14 +399,50 @@ cdef void compose(Core* core, Message* message) noexcept nogil:
     message.joined = 0
 
 
+cdef void compose_run(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Receivers with the same sid get the same bytes: put them together once, behind those of the message before, so
+    that each such link holds one slice of many messages instead of a copy of each."""
+    cdef Subscription* first = entry.plain[0]
+    cdef uint32_t size
+    cdef char* to
+    message.run = NULL
+    if first.link == NULL or first.link.memory:
+        return
+    size = message.head_size + first.sid_size + message.tail_size + message.total_size + 2
+    if size + SLACK > RUN_ROOM:
+        return
+    if core.run_used + size + SLACK > RUN_ROOM:
+        core.turn_delivered += core.unflushed
+        output_flush_all(core)
+    if core.run_buffer == NULL:
+        core.run_buffer = <char*>malloc(RUN_ROOM + SLACK)
+        if core.run_buffer == NULL:
+            return
+    to = core.run_buffer + core.run_used
+    copy_over(to, message.head, message.head_size)
+    copy_over(to + message.head_size, sid_text(first), first.sid_size)
+    copy_over(to + message.head_size + first.sid_size, message.tail, message.tail_size)
+    memcpy(to + message.head_size + first.sid_size + message.tail_size, message.body, message.total_size + 2)
+    core.run_used += size
+    message.run = to
+    message.run_size = size
+    message.run_sid = first
+
+
 cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexcept nogil:
     cdef uint32_t i
+    message.run = NULL
+    if entry.plain_count >= RUN_RECEIVERS and message.total_size >= RUN_BYTES:
+        compose_run(core, message, entry)
     for i in range(entry.plain_count):
         message.delivered += deliver(core, entry.plain[i], message)
         # Nothing more would join the output of a last message: let its first receivers have it while the others wait.
         if core.unflushed >= FLUSH_BYTES or (message.last and core.dirty_count >= FLUSH_LINKS):
             core.turn_delivered += core.unflushed
             output_flush_all(core)
+            if message.run != NULL:
+                compose_run(core, message, entry)       # the flush has taken its place
+    message.run = NULL
 
 
 cdef inline void count_account(Core* core, Message* message) noexcept nogil:

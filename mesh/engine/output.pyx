@@ -194,7 +194,14 @@ cdef uint8_t slices_sync(Link* link) noexcept nogil:
 cdef void output_share(Core* core, Link* link, char* text, uint32_t size) noexcept nogil:
     """Queue bytes by reference: they stay where they are until the next flush of everything, which the caller makes
     before it touches them (``core.sharing``). A link that cannot write now gets a copy."""
-    if link.blocked or link.memory or not slices_sync(link) or not slice_add(link, text, size):
+    cdef iovec* latest
+    if link.blocked or link.memory or not slices_sync(link):
+        output_add(core, link, text, size)
+        return
+    latest = &link.slices[link.slices_count - 1] if link.slices_count else NULL
+    if latest != NULL and <char*>latest.iov_base + latest.iov_len == text:
+        latest.iov_len += size                  # it follows what was shared before
+    elif not slice_add(link, text, size):
         output_add(core, link, text, size)
         return
     link.sharing = 1
@@ -413,6 +420,7 @@ cdef void output_flush_all(Core* core) noexcept nogil:
     core.unflushed = 0
     core.dirty_count = 0
     core.sharing = 0
+    core.run_used = 0
 
 
 cdef void output_writable(Core* core, Link* link) noexcept nogil:

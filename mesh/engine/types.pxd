@@ -31,6 +31,9 @@ cdef enum:
     FLUSH_BYTES = 4194304       # a fan-out is flushed in pieces of about this size
     FLUSH_LINKS = 256           # a last message's fan-out is flushed after so many receivers
     TURN_BYTES = 8388608        # delivered for one link in one turn before others have theirs
+    RUN_RECEIVERS = 8           # from so many on, deliveries of RUN_BYTES to one sid are composed once
+    RUN_BYTES = 256
+    RUN_ROOM = 1048576
     SHARE_RECEIVERS = 4         # from so many receivers on, a payload of SHARE_BYTES is not copied for each
     SHARE_BYTES = 8192          # below it, copying a payload that is in the cache costs less than a slice
     CACHE_SETS = 65536
@@ -449,6 +452,9 @@ cdef struct Message:            # a message on its way, as views into the read b
     char* queues                # from a route: the names in the line
     uint32_t queues_size
     uint8_t share               # receivers may hold the body by reference
+    char* run                   # the whole delivery, composed once for receivers of one sid; NULL: none
+    uint32_t run_size
+    Subscription* run_sid       # whose sid that is
     uint8_t last                # nothing else of its link is waiting to be parsed
     uint32_t delivered
 
@@ -554,6 +560,8 @@ cdef struct Core:
     uint64_t unflushed
     uint64_t turn_delivered
     uint8_t sharing             # some link holds slices
+    char* run_buffer            # deliveries composed since the last flush of everything
+    uint32_t run_used
     uint8_t stall_source        # a receiver of this turn is backlogged
     Link* stall_receiver
     Link* ready_first

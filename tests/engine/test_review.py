@@ -396,3 +396,32 @@ def test_gone_permissions_allow_nothing(node: MemoryNode) -> None:
     output = node.feed(link, b"CONNECT {}\r\nSUB a 1\r\nPUB a 0\r\n\r\nPING\r\n")
     assert b"MSG" not in output
     assert b"Authorization Violation" in output
+
+
+@pytest.mark.parametrize("sizes", [(300, 300, 1000), (16, 300, 5_000, 200_000), (1_100_000, 300)], ids=str)
+def test_deliveries_composed_once_for_equal_sids(sizes: tuple[int, ...]) -> None:
+    """Many receivers, some with the same sid and some that block: each gets exactly its own bytes in order."""
+    payloads = [payload for size in sizes for payload in numbered(max(4, 600_000 // size), size)]
+    with LiveEngine(max_payload=2 * MEBIBYTE) as live:
+        sids = [b"1", b"1", b"22", b"1", b"1", b"1", b"333", b"1", b"1", b"22", b"1", b"1"]
+        receivers = [live.client(b"SUB a " + sid + b"\r\n", receive_buffer=4096) for sid in sids]
+        doubled = live.client(b"SUB a 1\r\nSUB a 22\r\n")
+        producer = live.client()
+        sending = producer.send_aside(published(b"a", payloads) + b"PING\r\n")
+        readers = [
+            threading.Thread(target=receiver.expect, args=(received(b"a", sid, payloads),))
+            for receiver, sid in zip(receivers, sids, strict=True)
+        ]
+        for reader in readers:
+            reader.start()
+        total = sum(len(received(b"a", sid, payloads)) for sid in (b"1", b"22"))
+        seen = 0
+        while seen < total:
+            piece = doubled.connection.recv(1 << 18)
+            assert piece
+            seen += len(piece)
+        for reader in readers:
+            reader.join()
+        producer.expect(b"PONG\r\n")
+        sending.join()
+        assert not live.closed
