@@ -20,6 +20,14 @@ LINK_ID: Final[int]
 PEER_HOST: Final[int]
 NONCE: Final[int]
 
+#: A subject made from another: parts joined by dots. Each part is (kinds.Part, text, numbers): literal tokens with their
+#: text, functions with their arguments as numbers (wildcard indexes count from 1), SPLIT with the separator as text.
+Program = Sequence[tuple[int, bytes, Sequence[int]]]
+#: Weight in percent, and the subject. Weights add up to 100 or less; of the rest the message keeps its subject unless the
+#: source is among the destinations, in which case the rest is dropped: the caller says so by a destination with the
+#: remaining weight and an empty program.
+Destination = tuple[int, Program]
+
 class Engine:
     #: Readable when ``drain()`` has something (an eventfd; ``drain`` resets it).
     wakeup_fd: int
@@ -163,6 +171,42 @@ class Engine:
     def publish(
         self, account: int, subject: bytes, data: bytes = b"", *, reply: bytes = b"", header_size: int = 0
     ) -> None: ...
+
+    # --- what accounts share, and mapped subjects ------------------------------------------------------------------
+    def mapping(self, account: int, source: bytes, destinations: Sequence[Destination] | None) -> None:
+        """Map what is published on ``source`` (a pattern) by clients and leaf nodes of the account, and what comes in
+        through its exported services, before permissions and matching; once, never again on the result. A literal
+        source comes first, then patterns in the order in which their sources were first defined. A second call for the
+        same source replaces its destinations; None or an empty sequence removes the mapping (auth section 21)."""
+    def service_import(
+        self,
+        account: int,
+        *,
+        local: bytes,  # pattern in the importing account
+        exporter: int,
+        program: Program,  # of the exporter's subject; wildcards are those of ``local``, in order
+        response: int = 0,  # kinds.Response
+        threshold_ns: int = 0,  # 0: two minutes
+        share: bool = False,
+        sampling: int = -1,  # of latency: -1 none, 0 by headers, 1 to 100 percent
+    ) -> int:
+        """Messages that clients, leaf nodes, the control plane or another import publish on ``local`` also go to the
+        exporter as requests (auth section 18); the id of the import."""
+    def stream_import(
+        self,
+        account: int,
+        *,
+        exporter: int,
+        subject: bytes,  # pattern in the exporting account
+        program: Program,  # of the local subject; wildcards are those of ``subject``, in order
+    ) -> int:
+        """Subscriptions of ``account`` that overlap the local subject, those that exist and those to come, get a
+        shadow in the exporting account, narrowed to the overlap (auth section 20); the id of the import."""
+    def remove_import(self, import_id: int) -> None:
+        """End it at once: shadows go; replies to requests on their way are dropped."""
+    def describe(self, link: int, front: bytes, back: bytes) -> None:
+        """What requests through imports that share say of this link's requestor: the JSON text before and after the
+        number of ``rtt``: ``{"start":...,"rtt":`` and ``,"server":...}``. Without it they say as little as others."""
 
     # --- looking inside (waits for the end of the current tick) -------------------------------------------------------
     def totals(self) -> Totals: ...

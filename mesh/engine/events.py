@@ -115,4 +115,24 @@ class AccountSeen(NamedTuple):
     kept: bool
 
 
-Event = Opened | Hello | PeerInfo | PeerError | Pong | Closed | Denied | Message | Output | Trace | AccountSeen
+class Latency(NamedTuple):
+    """A sampled request through a service import is answered, or will not be (auth section 19).
+
+    ``status`` 200, 400 (no reply subject), 408 (requestor's interest lost), 503 (nobody there), 504 (threshold).
+    ``responder`` 0: none or on another node. Durations in ns: ``service_ns`` from the request's delivery to the answer.
+    ``headers`` is the request's header block when headers triggered the sample, else empty."""
+
+    service_import: int
+    status: int
+    requestor: int
+    responder: int
+    start_ns: int
+    requestor_rtt_ns: int
+    responder_rtt_ns: int
+    service_ns: int
+    headers: bytes
+
+
+Event = (
+    Opened | Hello | PeerInfo | PeerError | Pong | Closed | Denied | Message | Output | Trace | AccountSeen | Latency
+)

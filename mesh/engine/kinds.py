@@ -24,6 +24,31 @@ class Action(IntEnum):
     SUBSCRIBE = 2
 
 
+class Part(IntEnum):
+    """What a part of a subject's program does (client-protocol section 25). ``TAIL`` copies what ``>`` matched."""
+
+    LITERAL = 0
+    WILDCARD = 1
+    PARTITION = 2  # numbers: buckets, wildcard indexes; none: the whole subject
+    RANDOM = 3  # numbers: buckets
+    SPLIT = 4  # text: separator; numbers: wildcard index
+    SPLIT_FROM_LEFT = 5  # numbers: wildcard index, position; so the following
+    SPLIT_FROM_RIGHT = 6
+    SLICE_FROM_LEFT = 7
+    SLICE_FROM_RIGHT = 8
+    LEFT = 9
+    RIGHT = 10
+    TAIL = 11
+
+
+class Response(IntEnum):
+    """How many answers a service gives to one request (auth section 18)."""
+
+    SINGLETON = 0
+    STREAM = 1
+    CHUNKED = 2
+
+
 class CloseReason(IntEnum):
     """Why a link was closed (client-protocol section 20). ``text`` is what monitoring and events show."""
 
