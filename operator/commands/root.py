@@ -21,20 +21,35 @@ class Entry(Struct, frozen=True):
     module: str
     attribute: str
     help: str
+    section: str = "Other"
 
 
 _HERE = "gossamer.operator.commands"
 
+_OBJECTS = "Who may do what"
+_SHARING = "What accounts share"
+_STORE = "The store and its keys"
+_MESH = "Nodes and meshes"
+#: The order of the sections in the help; commands of any other section come at the end.
+SECTIONS = (_MESH, _OBJECTS, _SHARING, _STORE)
+
+#: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
-    "account": Entry(f"{_HERE}.account", "account", "Create, edit, list, describe and delete accounts."),
-    "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context."),
-    "explain": Entry(f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it."),
-    "generate": Entry(f"{_HERE}.generate", "generate", "Write a server's configuration."),
-    "init": Entry(f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go."),
-    "key": Entry(f"{_HERE}.key", "key", "List, make and show keys."),
-    "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators."),
-    "user": Entry(f"{_HERE}.user", "user", "Create, edit, list, describe and delete users; write credentials."),
-    "validate": Entry(f"{_HERE}.validate", "validate", "Check the claims of a store, or of a file."),
+    "account": Entry(f"{_HERE}.account", "account", "Create, edit, list, describe and delete accounts.", _OBJECTS),
+    "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context.", _STORE),
+    "explain": Entry(
+        f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it.", _OBJECTS
+    ),
+    "generate": Entry(f"{_HERE}.generate", "generate", "Write a server's configuration.", _STORE),
+    "init": Entry(
+        f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go.", _OBJECTS
+    ),
+    "key": Entry(f"{_HERE}.key", "key", "List, make and show keys.", _STORE),
+    "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators.", _OBJECTS),
+    "user": Entry(
+        f"{_HERE}.user", "user", "Create, edit, list, describe and delete users; write credentials.", _OBJECTS
+    ),
+    "validate": Entry(f"{_HERE}.validate", "validate", "Check the claims of a store, or of a file.", _STORE),
 }
 
 _DIRECT_HELP = {
@@ -64,10 +79,16 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help's list, without loading anything."""
-        lines = {name: entry.help for name, entry in COMMANDS.items()} | _DIRECT_HELP
-        rows = [(name, lines[name]) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        lines = {name: (_MESH, text) for name, text in _DIRECT_HELP.items()}
+        lines |= {name: (entry.section, entry.help) for name, entry in COMMANDS.items()}
+        width = max(map(len, lines))
+        others = sorted({section for section, _ in lines.values()} - set(SECTIONS))
+        for title in (*SECTIONS, *others):
+            # Every list has the same first column: names padded to the longest of all.
+            rows = [(name.ljust(width), lines[name][1]) for name in sorted(lines) if lines[name][0] == title]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 def _direct_command(name: str) -> click.Command:
