@@ -5,14 +5,15 @@ Members of ``nats`` are fields whose JSON name begins with ``nats.``; the Struct
 """
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
 from msgspec import field
 
-from gossamer.auth.claims.part import ClaimsError, Integer, Part, json_text, member_names, plain, read_part
-from gossamer.auth.keys import KeyKind, encode_base32
+from gossamer.auth.claims.part import ClaimsError, Integer, Part, json_text, layout, plain, read_part
+from gossamer.auth.keys import KeyKind
 
 VERSION = 2
 _NATS = "nats."
@@ -41,13 +42,12 @@ class Claims(Part, frozen=True, kw_only=True):
     def body(self) -> dict[str, Any]:
         """The members of ``nats`` in the order in which they are written."""
         found: dict[str, Any] = {}
-        for attribute, name in member_names(type(self)):
+        for attribute, name, always, simple in body_members(type(self)):
             value = getattr(self, attribute)
-            if name.startswith(_NATS) and name not in _LAST:
-                name = name.removeprefix(_NATS)
-                if value or name in self.ALWAYS or isinstance(value, Part):
-                    found[name] = plain(value)
-        found.update({name.removeprefix(_NATS): v for name, v in self.unknown.items() if name.startswith(_NATS)})
+            if value or always:  # a Part is always true
+                found[name] = value if simple else plain(value)
+        if self.unknown:
+            found.update({name.removeprefix(_NATS): v for name, v in self.unknown.items() if name.startswith(_NATS)})
         if self.tags:
             found["tags"] = list(self.tags)
         found["type"] = self.TYPE
@@ -72,7 +72,8 @@ class Claims(Part, frozen=True, kw_only=True):
         """The whole claim, ready for JSON."""
         found = self.standard()
         found["nats"] = self.body()
-        found.update({name: value for name, value in self.unknown.items() if not name.startswith(_NATS)})
+        if self.unknown:
+            found.update({name: value for name, value in self.unknown.items() if not name.startswith(_NATS)})
         return found
 
     def json(self) -> str:
@@ -83,7 +84,8 @@ class Claims(Part, frozen=True, kw_only=True):
         """``jti``: a hash over the standard members only, the id itself left out."""
         found = self.standard()
         found.pop("jti", None)
-        return encode_base32(hashlib.new("sha512_256", json_text(found).encode()).digest())
+        digest = hashlib.new("sha512_256", json_text(found).encode()).digest()
+        return base64.b32encode(digest).rstrip(b"=").decode()
 
     @classmethod
     def shaped(cls, nats: dict[str, Any]) -> dict[str, Any]:
@@ -94,8 +96,22 @@ class Claims(Part, frozen=True, kw_only=True):
 AnyClaims = TypeVar("AnyClaims", bound=Claims)
 
 
-def read_claims(kind: type[AnyClaims], raw: dict[str, Any]) -> AnyClaims:
-    """Claims from the decoded payload of a version 2 token. Raises ClaimsError naming the member that does not fit."""
+@functools.cache
+def body_members(kind: type[Claims]) -> tuple[tuple[str, str, bool, bool], ...]:
+    """Attribute, name in ``nats``, always written?, a simple value? of the members of a kind's body, in order."""
+    return tuple(
+        (member.attribute, name, name in kind.ALWAYS, member.simple)
+        for member in layout(kind).members
+        if member.name.startswith(_NATS) and member.name not in _LAST
+        for name in (member.name.removeprefix(_NATS),)
+    )
+
+
+def read_claims(kind: type[AnyClaims], raw: dict[str, Any], *, clean: bool = False) -> AnyClaims:
+    """Claims from the decoded payload of a version 2 token. Raises ClaimsError naming the member that does not fit.
+
+    ``clean``: see ``gossamer.auth.claims.part.is_clean``.
+    """
     flat: dict[str, Any] = {}
     for name, value in raw.items():
         if name.startswith(_NATS):
@@ -109,7 +125,7 @@ def read_claims(kind: type[AnyClaims], raw: dict[str, Any]) -> AnyClaims:
         if name != "type":
             flat[_NATS + name] = value
     try:
-        return read_part(kind, flat)
+        return read_part(kind, flat, clean=clean)
     except ClaimsError as error:
         raise ClaimsError(str(error).replace(".(grant)", "")) from None
 
