@@ -14,7 +14,7 @@ from gossamer.auth.decisions import Admission, Attempt, ConnectOptions, Method, 
 from gossamer.auth.jwt import TokenError, decode_chunk
 from gossamer.auth.operator_mode import OperatorMode, proxy_missing
 from gossamer.auth.reasons import ReasonCode
-from gossamer.auth.resolver import AccountSource, MemoryResolver
+from gossamer.auth.resolver import AccountSource, DecodedSource, MemoryResolver
 from gossamer.auth.settings import GLOBAL_ACCOUNT, AuthSettings
 from gossamer.auth.trust import trust_of
 
@@ -24,7 +24,7 @@ __all__ = ["Admission", "Attempt", "Authenticator", "Refusal"]
 class Authenticator:
     """Everything a configuration says about who may come in."""
 
-    def __init__(self, settings: AuthSettings, accounts: AccountSource | None = None) -> None:
+    def __init__(self, settings: AuthSettings, accounts: AccountSource | DecodedSource | None = None) -> None:
         """``accounts`` is asked in operator mode; None: nobody is known there.
 
         Raises TokenError for an operator JWT that cannot be read. Check the settings first
@@ -76,7 +76,9 @@ class Authenticator:
         return self._operator_mode is None and self._configured.present and self._configured.slow(attempt)
 
     def decide(self, attempt: Attempt, now: float, zone: tzinfo | None = None) -> Admission | Refusal:
-        """``now``: unix seconds. ``zone``: where the hours of users without a location are reckoned; None: here."""
+        """``now``: unix seconds. ``zone``: where the hours of users without a location are reckoned; None: here.
+
+        Raises AccountPending if the source of the accounts does."""
         try:
             proxy = self._proxy(attempt)
             admission = self._judge(attempt, now, zone, proxied=bool(proxy))

@@ -30,17 +30,20 @@ class ConnectOptions(Struct, frozen=True, kw_only=True):
     name: str = ""
     lang: str = ""
     version: str = ""
+    protocol: int = 0
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
     """Somebody wants to come in. ``nonce`` is the ASCII text that INFO held, empty if it held none. ``tls_names`` is
-    the room for names of a verified certificate; nothing is mapped by it yet."""
+    the room for names of a verified certificate; nothing is mapped by it yet. ``link`` is the server's number of the
+    connection."""
 
     connect: ConnectOptions
     connection_type: str = "STANDARD"
     client_host: str = ""
     nonce: bytes = b""
     tls_names: tuple[str, ...] = ()
+    link: int = 0
 
 
 class Method(StrEnum):
@@ -52,6 +55,7 @@ class Method(StrEnum):
     NKEY = "nkey"
     JWT = "jwt"
     NO_AUTH_USER = "no_auth_user"
+    CALLOUT = "callout"
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -59,7 +63,8 @@ class Admission(Struct, frozen=True, kw_only=True):
 
     ``user`` is what events and monitoring show (``sub`` of a JWT), ``user_name`` the name in the JWT. ``permissions``
     are final, ``permissions_place`` says where they stand. ``expires_at`` is when this user must go (expiry or the end
-    of its hours), ``account_expires_at`` when all of the account must.
+    of its hours), ``account_expires_at`` when all of the account must. ``issued_at``, ``bearer``, ``own_payload`` and
+    ``own_subscriptions`` are what the user's JWT says, or its template: a changed account is held against them.
     """
 
     account: str
@@ -77,6 +82,10 @@ class Admission(Struct, frozen=True, kw_only=True):
     account_expires_at: int | None = None
     tags: tuple[str, ...] = ()
     issuer: str = ""
+    issued_at: int = 0
+    bearer: bool = False
+    own_payload: int = -1
+    own_subscriptions: int = -1
     claims: UserClaims | None = None
     account_claims: AccountClaims | None = None
     proxy: str = ""

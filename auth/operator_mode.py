@@ -5,9 +5,8 @@ Whatever is wrong, the client learns nothing of it; the refusal says which claim
 
 from datetime import datetime, tzinfo
 
-from msgspec import Struct
-
 from gossamer.auth.claims import AccountClaims, UserClaims, UserGrant
+from gossamer.auth.claims.grant import UNLIMITED
 from gossamer.auth.configured import check_signature
 from gossamer.auth.decisions import CONNECTION_TYPES, Admission, Attempt, Method, Refused, refused, smaller_limit
 from gossamer.auth.issues import Level
@@ -16,38 +15,41 @@ from gossamer.auth.keys import KeyKind, is_public
 from gossamer.auth.permissions import Permissions
 from gossamer.auth.places import host_in_networks, hours_end, zone_named
 from gossamer.auth.reasons import ReasonCode
-from gossamer.auth.resolver import AccountSource, ResolverError, checked_account
+from gossamer.auth.resolver import AccountSource, DecodedSource, Decoding, KnownAccount, ResolverError
 from gossamer.auth.scopes import ScopeError, scoped_grant
 from gossamer.auth.settings import AccountLimits, AuthSettings
 from gossamer.auth.soundness import sound
 from gossamer.auth.trust import Trust
 from gossamer.auth.validation import blocking, validate
 
-#: Decoded accounts that are kept; beyond this the oldest goes.
-_ACCOUNTS_KEPT = 10_000
-
-
-class _Known(Struct, frozen=True):
-    """An account as it was last decoded, and what blocks it whatever the time."""
-
-    token: str
-    claims: AccountClaims
-    blocking: tuple[str, ...]
-
 
 class OperatorMode:
     """Judges user JWTs. Thread-safe: what it keeps is only ever replaced."""
 
-    def __init__(self, settings: AuthSettings, trust: Trust, accounts: AccountSource) -> None:
+    def __init__(self, settings: AuthSettings, trust: Trust, accounts: AccountSource | DecodedSource) -> None:
         """``accounts`` says what the accounts' JWTs are at the moment of asking."""
         self._settings = settings
         self._trust = trust
-        self._accounts = accounts
-        self._known: dict[str, _Known] = {}
+        self._accounts = accounts if isinstance(accounts, DecodedSource) else Decoding(accounts)
 
     def judge(self, attempt: Attempt, now: float, zone: tzinfo | None, *, proxied: bool) -> Admission:
-        """``now``: unix seconds; ``zone``: that of times without a location. Raises Refused."""
-        user = self._user_claims(attempt, now)
+        """``now``: unix seconds; ``zone``: that of times without a location. Whether the account leaves the decision to
+        an auth callout is the caller's to see. Raises Refused."""
+        return self.place(self._user_claims(attempt, now), attempt, now, zone, proxied=proxied)
+
+    def place(
+        self,
+        user: UserClaims,
+        attempt: Attempt,
+        now: float,
+        zone: tzinfo | None,
+        *,
+        proxied: bool,
+        vouched: bool = False,
+        lenient: bool = False,
+    ) -> Admission:
+        """The same for claims that were read and validated already. ``vouched``: an auth callout granted this user, who
+        signs nothing itself; ``lenient``: its answer is taken as nats-server does (section 26.6). Raises Refused."""
         signer = user.issuer
         if user.grant.proxy_required and not proxied:
             raise proxy_missing(user.subject, signer=signer, account=user.account)
@@ -55,22 +57,21 @@ class OperatorMode:
         grant, place = self._grant(user, account)
         if grant.proxy_required and not proxied:
             raise proxy_missing(user.subject, signer=signer, account=user.account)
-        self._check_bearer(user, grant, account)
-        _check_connection_type(user, grant, attempt)
-        if not grant.bearer_token:
+        if not vouched:
+            self._check_bearer(user, grant, account)
+        _check_connection_type(user, grant, attempt, lenient=lenient)
+        if not (vouched or grant.bearer_token):
             check_signature(attempt, user.subject, place="sub of the user JWT", account=user.account, signer=signer)
         if account.is_revoked(user.subject, user.issued_at):
             raise _refused(
                 ReasonCode.REVOKED, "the user was revoked", user, rule="revocations", place=self._place(account),
                 signer=account.issuer,
             )  # fmt: skip
-        _check_source(user, grant, attempt)
+        if not lenient:
+            _check_source(user, grant, attempt)
         leaves_at = _check_times(user, grant, now, zone)
-        if account.authorization.auth_users and user.subject not in account.authorization.auth_users:
-            text = "the account leaves the decision to an auth callout, which is not available yet"
-            raise _refused(
-                ReasonCode.CALLOUT_UNAVAILABLE, text, user, rule="authorization.auth_users", place=self._place(account)
-            )
+        if lenient:
+            grant = structs.replace(grant, payload=UNLIMITED, subscriptions=UNLIMITED)
         return self._admission(user, account, grant, place, leaves_at)
 
     def account(self, user: UserClaims, now: float) -> AccountClaims:
@@ -86,8 +87,8 @@ class OperatorMode:
             text = f"account {_named(account)} was not signed by a trusted operator key"
             raise _refused(ReasonCode.ACCOUNT_NOT_TRUSTED, text, user, rule="iss", place=place, signer=account.issuer)
         self._check_issuer(user, account)
-        if known.blocking:
-            text = f"account {_named(account)} is not valid: {'; '.join(known.blocking)}"
+        if known.blocked:
+            text = f"account {_named(account)} is not valid: {'; '.join(known.blocked)}"
             raise _refused(ReasonCode.ACCOUNT_INVALID, text, user, place=place, signer=account.issuer)
         if 0 < account.expires < now:
             text = f"account {_named(account)} has expired"
@@ -130,29 +131,23 @@ class OperatorMode:
             text = f"the default sentinel cannot be believed: {error}"
             raise refused(ReasonCode.JWT_MALFORMED, text, rule="default_sentinel") from None
 
-    def _loaded(self, user: UserClaims) -> _Known:
+    def _loaded(self, user: UserClaims) -> KnownAccount:
         key = user.account
-        try:
-            token = self._accounts.account_jwt(key) if is_public(key, KeyKind.ACCOUNT) else None
-        except ResolverError as error:
-            raise _refused(ReasonCode.ACCOUNT_UNAVAILABLE, str(error), user) from None
-        if token is None:
+        known: KnownAccount | None = None
+        if is_public(key, KeyKind.ACCOUNT):
+            try:
+                known = self._accounts.known(key)
+            except ResolverError as error:
+                code = ReasonCode.ACCOUNT_INVALID if error.damaged else ReasonCode.ACCOUNT_UNAVAILABLE
+                place = self._accounts.place(key) if error.damaged else ""
+                raise _refused(code, str(error), user, place=place) from None
+        if known is None:
             text = f"account {key} is not known to the resolver"
             if not user.issuer_account:
                 text += "; if that is a signing key, the user JWT needs issuer_account"
             raise _refused(
                 ReasonCode.ACCOUNT_UNKNOWN, text, user, rule="issuer_account" if user.issuer_account else "iss"
             )
-        known = self._known.get(key)
-        if known is None or known.token != token:
-            try:
-                claims = checked_account(key, token)
-            except ResolverError as error:
-                raise _refused(ReasonCode.ACCOUNT_INVALID, str(error), user, place=self._accounts.place(key)) from None
-            known = _Known(token, claims, tuple(blocking(validate(claims, 0), times=False)))
-            self._known[key] = known
-            if len(self._known) > _ACCOUNTS_KEPT:
-                self._known.pop(next(iter(self._known)), None)
         return known
 
     def _check_issuer(self, user: UserClaims, account: AccountClaims) -> None:
@@ -220,6 +215,10 @@ class OperatorMode:
             account_expires_at=account.expires or None,
             tags=user.tags,
             issuer=user.issuer,
+            issued_at=user.issued_at,
+            bearer=grant.bearer_token,
+            own_payload=grant.payload,
+            own_subscriptions=grant.subscriptions,
             claims=user,
             account_claims=account,
         )
@@ -236,12 +235,12 @@ def _sound_permissions(permissions: Permissions | None, user: UserClaims, place:
     return permissions
 
 
-def _check_connection_type(user: UserClaims, grant: UserGrant, attempt: Attempt) -> None:
+def _check_connection_type(user: UserClaims, grant: UserGrant, attempt: Attempt, *, lenient: bool = False) -> None:
     if not grant.allowed_connection_types:
         return
     # Types of a newer version are passed over, as long as one is known.
     known = CONNECTION_TYPES.intersection(kind.upper() for kind in grant.allowed_connection_types)
-    if attempt.connection_type not in known:
+    if not known or (not lenient and attempt.connection_type not in known):
         text = f"the user may not connect as {attempt.connection_type}"
         rule = f"allowed_connection_types {', '.join(grant.allowed_connection_types)}"
         raise _refused(ReasonCode.CONNECTION_TYPE, text, user, rule=rule)

@@ -8,18 +8,29 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from gossamer.auth.claims import AccountClaims
 from gossamer.auth.jwt import TokenError, decode_as
 from gossamer.auth.keys import KeyKind, is_public
 from gossamer.auth.settings import ResolverSettings
+from gossamer.auth.validation import blocking, validate
 
 _SUFFIX = ".jwt"
+#: Decoded accounts that are kept; beyond this the oldest goes.
+_ACCOUNTS_KEPT = 10_000
 
 
 class ResolverError(Exception):
-    """Account JWTs cannot be read or kept. The text names the file and the remedy."""
+    """Account JWTs cannot be read or kept. The text names the file and the remedy. ``damaged``: there is something, but
+    not the account's JWT."""
+
+    def __init__(self, text: str, *, damaged: bool = False) -> None:
+        """``text``: a sentence."""
+        super().__init__(text)
+        self.damaged = damaged
 
 
 class AccountSource(Protocol):
@@ -30,6 +41,65 @@ class AccountSource(Protocol):
 
     def place(self, key: str) -> str:
         """Where the JWT of an account stands, for reasons and logs."""
+
+
+class KnownAccount(Struct, frozen=True, gc=False):
+    """An account's JWT, read: its claims, and what blocks it whatever the time (``blocked``, empty: nothing)."""
+
+    token: str
+    claims: AccountClaims
+    blocked: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[int, bytes]:
+        """Of two JWTs of an account the one with the higher rank is newer (section 26.2)."""
+        return rank_of(self.claims.issued_at, self.token)
+
+
+class AccountPending(Exception):
+    """An account must be fetched before anybody can be judged by it."""
+
+    def __init__(self, key: str) -> None:
+        """``key``: the account's."""
+        super().__init__(f"account {key} has yet to be fetched")
+        self.key = key
+
+
+@runtime_checkable
+class DecodedSource(Protocol):
+    """A source that keeps what it has read."""
+
+    def known(self, key: str) -> KnownAccount | None:
+        """The account; None: not known. Raises ResolverError, and AccountPending when it takes a while to find out."""
+
+    def place(self, key: str) -> str:
+        """See AccountSource."""
+
+
+class Decoding:
+    """Reads each JWT of a source once. Thread-safe: what it keeps is only ever replaced."""
+
+    def __init__(self, source: AccountSource) -> None:
+        """``source`` is asked each time; what it says is compared with what was read."""
+        self._source = source
+        self._known: dict[str, KnownAccount] = {}
+
+    def known(self, key: str) -> KnownAccount | None:
+        """See DecodedSource."""
+        token = self._source.account_jwt(key)
+        if token is None:
+            return None
+        known = self._known.get(key)
+        if known is None or known.token != token:
+            known = read_account(key, token)
+            self._known[key] = known
+            if len(self._known) > _ACCOUNTS_KEPT:
+                self._known.pop(next(iter(self._known)), None)
+        return known
+
+    def place(self, key: str) -> str:
+        """See AccountSource."""
+        return self._source.place(key)
 
 
 class MemoryResolver:
@@ -133,19 +203,31 @@ class DirectoryResolver:
 
 
 def _rank(claims: AccountClaims, token: str) -> tuple[int, bytes]:
-    return claims.issued_at, hashlib.sha256(token.strip().encode()).digest()
+    return rank_of(claims.issued_at, token.strip())
+
+
+def rank_of(issued_at: int, token: str) -> tuple[int, bytes]:
+    """How new a JWT is: by its time of issue (unix seconds), then by the SHA-256 of its text (section 26.2)."""
+    return issued_at, hashlib.sha256(token.encode()).digest()
+
+
+def read_account(key: str, token: str) -> KnownAccount:
+    """The account JWT of ``key``, read and validated; times are not looked at. Raises ResolverError."""
+    token = token.strip()
+    claims = checked_account(key, token)
+    return KnownAccount(token, claims, tuple(blocking(validate(claims, 0), times=False)))
 
 
 def checked_account(key: str, token: str) -> AccountClaims:
     """The claims of an account JWT that must be the one of ``key``. Raises ResolverError."""
     if not is_public(key, KeyKind.ACCOUNT):
-        raise ResolverError(f'invalid account JWT: "{key}" is not a public account key')
+        raise ResolverError(f'invalid account JWT: "{key}" is not a public account key', damaged=True)
     try:
         claims = decode_as(AccountClaims, token.strip())
     except TokenError as error:
-        raise ResolverError(f"invalid account JWT for {key}: {error}") from None
+        raise ResolverError(f"invalid account JWT for {key}: {error}", damaged=True) from None
     if claims.subject != key:
-        raise ResolverError(f"invalid account JWT: it is of {claims.subject}, not of {key}")
+        raise ResolverError(f"invalid account JWT: it is of {claims.subject}, not of {key}", damaged=True)
     return claims
 
 
