@@ -170,7 +170,7 @@ def _keep_unknown(part: Any, raw: Any) -> None:
             for key, item in part.items():
                 _keep_unknown(item, raw[key])
     elif isinstance(raw, dict) and isinstance(part, Part):
-        known = layout(kind)
+        known = layout(type(part))
         if not raw.keys() <= known.names:
             part.unknown.update((name, value) for name, value in raw.items() if name not in known.names)
         for attribute, name in known.nested:
