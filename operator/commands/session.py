@@ -11,6 +11,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from gossamer.operator.custody.unlocking import Unlocking, forget_descriptors
 from gossamer.operator.output.document import Document
 from gossamer.operator.output.render import Form, show
 from gossamer.operator.store.lock import locked
@@ -57,6 +58,15 @@ _FORM_OPTIONS: tuple[Decorator, ...] = (
         help="Form of the answer; auto is a table on a terminal, plain elsewhere.",
     ),
 )
+_UNLOCK_OPTIONS: tuple[Decorator, ...] = (
+    click.option("--passphrase-file", metavar="FILE", default="", help="File with the keystore's passphrase."),
+    click.option("--passphrase-fd", type=int, default=-1, metavar="N", help="Descriptor to read it from."),
+    click.option("--passphrase-env", metavar="NAME", default="", help="Variable that holds it."),
+    click.option("--identity-file", metavar="FILE", default="", help="Seed of the X key that things are sealed for."),
+    click.option("--seed-fd", type=int, default=-1, metavar="N", help="Descriptor with seeds for this command alone."),
+    click.option("--seed-env", metavar="NAME", default="", help="Variable with seeds for this command alone."),
+    click.option("--interactive", is_flag=True, help="Ask for a passphrase that is not given."),
+)
 _DRY_RUN_OPTION: Decorator = click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 _SIGNER_OPTION: Decorator = click.option(
     "-K",
@@ -70,12 +80,12 @@ _SIGNER_OPTION: Decorator = click.option(
 
 def reading(body: Body) -> Callable[..., None]:
     """Decorate a command that only reads: ``body(session, **options) -> Document``."""
-    return _with_options(body, (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS), writing=False)
+    return _with_options(body, (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS, *_UNLOCK_OPTIONS), writing=False)
 
 
 def writing(body: Body) -> Callable[..., None]:
     """Decorate a command that changes the store: it holds the lock, and commits when ``body`` has returned."""
-    options = (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS, _DRY_RUN_OPTION, _SIGNER_OPTION)
+    options = (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS, _DRY_RUN_OPTION, _SIGNER_OPTION, *_UNLOCK_OPTIONS)
     return _with_options(body, options, writing=True)
 
 
@@ -98,7 +108,8 @@ def _with_options(
         output = Form(given.pop("output"))
         form = Form.JSON if given.pop("as_json") else output
         operator = str(given.pop("operator_name", ""))
-        workspace = Workspace.open(flags, os.environ, _working_folder(), operator=operator)
+        unlocking = _unlocking(given)
+        workspace = Workspace.open(flags, os.environ, _working_folder(), operator=operator, unlocking=unlocking)
         session = Session(
             workspace=workspace,
             form=form,
@@ -106,10 +117,13 @@ def _with_options(
             signer=str(given.pop("signer", "")),
         )
         held = writing and lock and not session.dry_run
-        with locked(workspace.store.root) if held else contextlib.nullcontext():
-            document = body(session, **given)
-            if writing:
-                session.finish(document)
+        try:
+            with locked(workspace.store.root) if held else contextlib.nullcontext():
+                document = body(session, **given)
+                if writing:
+                    session.finish(document)
+        finally:
+            forget_descriptors()
         context = click.get_current_context()
         words = context.command_path.split(" ")[1:]
         show(document, " ".join(words), session.form)
@@ -119,6 +133,19 @@ def _with_options(
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _unlocking(given: dict[str, Any]) -> Unlocking:
+    # A command without these flags (one that changes the context only) gets the defaults.
+    return Unlocking(
+        passphrase_fd=given.pop("passphrase_fd", -1),
+        passphrase_file=given.pop("passphrase_file", ""),
+        passphrase_variable=given.pop("passphrase_env", ""),
+        identity_file=given.pop("identity_file", ""),
+        seed_fd=given.pop("seed_fd", -1),
+        seed_variable=given.pop("seed_env", ""),
+        interactive=given.pop("interactive", False),
+    )
 
 
 def _working_folder() -> Path | None:

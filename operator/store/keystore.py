@@ -2,7 +2,7 @@
 
 ``keys/<K>/<SS>/<PUBLIC>.nk`` holds one seed or public key without a newline,
 ``creds/<OPERATOR>/<ACCOUNT>/<USER>.creds`` a decorated file. Keys belong to no operator: nothing on disk says
-whose they are.
+whose they are. What is in the files goes through a custodian: plain as nsc has it, or sealed (section 10.6).
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gossamer.auth.keys import KeyKind, KeyPair, NkeyError, decode_seed, encode_seed, is_public, public_kind
 from gossamer.auth.xkeys import CurveKeyPair
+from gossamer.operator.custody.custodian import Custodian
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.changes import ChangeSet, existing_file
 
@@ -21,8 +22,11 @@ CREDENTIALS_FOLDER = "creds"
 class Keystore:
     """The keys below one folder, read and written through a change set."""
 
-    def __init__(self, root: Path, changes: ChangeSet, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: Path, changes: ChangeSet, environment: Mapping[str, str], custodian: Custodian | None = None
+    ) -> None:
         self.root = root
+        self.custodian = custodian or Custodian(root, changes, environment)
         self._changes = changes
         self._ignore_file_wanted = not environment.get("NSC_NO_GIT_IGNORE")
 
@@ -56,12 +60,10 @@ class Keystore:
         Raises Failure when the file is broken or holds another key's seed.
         """
         path = self.key_path(public)
-        content = self._changes.read(path)
-        if content is None:
-            return None
-        text = content.decode("ascii", "replace").strip()
+        content = self._read(public, path)
+        text = public if content is None else content.decode("ascii", "replace").strip()
         if text == public:
-            return None
+            return next((seed for seed in self.custodian.handed_seeds() if public_of_seed(seed) == public), None)
         if public_of_seed(text) != public:
             raise Failure(
                 f"{path} does not hold the seed of {public}",
@@ -80,11 +82,17 @@ class Keystore:
         """Is the seed stored, and the right one?"""
         return self.seed(public) is not None
 
+    def is_offline(self, public: str) -> bool:
+        """Does the file hold the public key only: the seed is kept elsewhere?"""
+        return (self._changes.read(self.key_path(public)) or b"").strip() == public.encode()
+
     def put(self, pair: KeyPair | CurveKeyPair) -> None:
         """Store a seed. Raises Failure when the file exists with other content."""
         path = self.key_path(pair.public)
-        content = self._changes.read(path)
-        if content is not None and content.strip() not in {pair.seed.encode(), pair.public.encode()}:
+        content = self._read(pair.public, path)
+        if content is not None and content.strip() == pair.seed.encode():
+            return
+        if content is not None and content.strip() != pair.public.encode():
             raise Failure(
                 f"{path} exists with other content",
                 code="exists",
@@ -92,7 +100,7 @@ class Keystore:
                 path=str(path),
             )
         self._prepare()
-        self._changes.write(path, pair.seed.encode())
+        self._changes.write(path, self.custodian.wrap(pair.public, pair.seed.encode()))
 
     def generate(self, kind: KeyKind) -> KeyPair:
         """Make and store a signing key."""
@@ -118,8 +126,15 @@ class Keystore:
         """Put the decorated file of a user and return its path."""
         path = self.credentials_path(operator, account, user)
         self._prepare()
-        self._changes.write(path, text.encode())
+        if self.read_credentials(operator, account, user) != text:
+            self._changes.write(path, self.custodian.wrap(self._label(path), text.encode()))
         return path
+
+    def read_credentials(self, operator: str, account: str, user: str) -> str | None:
+        """The decorated file of a user; None if there is none. Raises Failure when it cannot be unsealed."""
+        path = self.credentials_path(operator, account, user)
+        content = self._read(self._label(path), path)
+        return None if content is None else content.decode("utf-8", "replace")
 
     def remove_credentials(self, operator: str, account: str, user: str | None = None) -> None:
         """Remove the file of a user, or with no user those of a whole account."""
@@ -127,6 +142,13 @@ class Keystore:
             self._changes.remove_folder(self.root / CREDENTIALS_FOLDER / operator / account)
         else:
             self._changes.remove(self.credentials_path(operator, account, user))
+
+    def _label(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _read(self, label: str, path: Path) -> bytes | None:
+        content = self._changes.read(path)
+        return None if content is None else self.custodian.unwrap(label, content, path)
 
     def _prepare(self) -> None:
         path = self.root / ".gitignore"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gossamer.auth.claims import AccountClaims, OperatorClaims
+from gossamer.operator.custody.custodian import Custodian
+from gossamer.operator.custody.unlocking import Unlocking
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.changes import ChangeSet
 from gossamer.operator.store.context import Choice, ContextFile, WorkingFolder, choose, read_working_folder
@@ -24,24 +26,32 @@ class Workspace:
         *,
         working: WorkingFolder | None = None,
         operator: str = "",
+        unlocking: Unlocking | None = None,
     ) -> None:
         self.places = places
         self.changes = changes
         self.context = ContextFile(places, environment, changes)
         self.working = working or WorkingFolder()
         self.store = Store(self._stores_root(), changes)
-        self.keystore = Keystore(places.keys, changes, environment)
+        custodian = Custodian(places.keys, changes, environment, unlocking)
+        self.keystore = Keystore(places.keys, changes, environment, custodian)
         self._operator_flag = operator
 
     @classmethod
     def open(
-        cls, flags: PlaceFlags, environment: Mapping[str, str], working_folder: Path | None, *, operator: str = ""
+        cls,
+        flags: PlaceFlags,
+        environment: Mapping[str, str],
+        working_folder: Path | None,
+        *,
+        operator: str = "",
+        unlocking: Unlocking | None = None,
     ) -> "Workspace":
         """From flags, environment and working folder. Raises Failure for a broken context or an old keystore."""
         places = resolve_places(flags, environment)
         changes = ChangeSet()
         working = WorkingFolder() if working_folder is None else read_working_folder(working_folder, changes)
-        workspace = cls(places, changes, environment, working=working, operator=operator)
+        workspace = cls(places, changes, environment, working=working, operator=operator, unlocking=unlocking)
         workspace.keystore.check_layout()
         return workspace
 

@@ -126,10 +126,10 @@ class _Audit:
     def _credentials(self, label: str, claims: UserClaims, account: str, name: str) -> None:
         path = self.workspace.keystore.credentials_path(self.operator, account, name)
         try:
-            content = self.workspace.changes.read(path)
-            if content is None:
+            text = self.workspace.keystore.read_credentials(self.operator, account, name)
+            if text is None:
                 return
-            held = parse_credentials(content.decode("utf-8", "replace")).claims
+            held = parse_credentials(text).claims
         except (Failure, CredentialsError) as error:
             self._error(label, f"its credentials {path} are broken: {error}")
             return
