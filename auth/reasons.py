@@ -43,6 +43,9 @@ class ReasonCode(StrEnum):
     OUTSIDE_TIMES = "outside_times"
     PERMISSIONS_UNSOUND = "permissions_unsound"
     CALLOUT_UNAVAILABLE = "callout_unavailable"
+    CALLOUT_SILENT = "callout_silent"
+    CALLOUT_DENIED = "callout_denied"
+    CALLOUT_VIOLATION = "callout_violation"
 
 
 class Reason(Struct, frozen=True, kw_only=True):

@@ -59,8 +59,23 @@ class ResolverSettings(Struct, frozen=True, kw_only=True):
     hard_delete: bool = False
 
 
+class CalloutSettings(Struct, frozen=True, kw_only=True):
+    """Ask a service who may come in (spec auth section 25.1). ``issuer``: public account key that signs its answers;
+    ``xkey``: public curve key to seal requests for, empty: they are sent in clear; ``auth_users``: names and nkeys that
+    are not asked about; ``allowed_accounts`` empty: users of all accounts are asked about."""
+
+    issuer: str
+    auth_users: tuple[str, ...]
+    account: str = GLOBAL_ACCOUNT
+    xkey: str = ""
+    allowed_accounts: tuple[str, ...] = ()
+
+
 class AuthSettings(Struct, frozen=True, kw_only=True):
-    """Everything the authenticator needs. ``timeout_ns`` 0: the default (2 s, or the TLS timeout and one more)."""
+    """Everything the authenticator needs. ``timeout_ns`` 0: the default (2 s, or the TLS timeout and one more).
+
+    ``lenient_callout``: take answers of a callout service as nats-server does, which does not look at connection types,
+    ``src`` and limits of the user it grants, nor at the signature of a sealed answer (section 26.6)."""
 
     user: str = ""
     password: str = ""
@@ -80,6 +95,8 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     resolver_preload: tuple[tuple[str, str], ...] = ()  # account key, account JWT
     resolver_pinned_accounts: tuple[str, ...] = ()
     default_sentinel: str = ""
+    callout: CalloutSettings | None = None
+    lenient_callout: bool = False
 
     @property
     def operator_mode(self) -> bool:
