@@ -40,6 +40,10 @@ class Disk(Protocol):
         """The entries of a directory, sorted."""
         ...
 
+    def make_directory(self, path: str) -> None:
+        """With its parents; one that is there stays."""
+        ...
+
 
 class SystemAppendFile:
     """A descriptor opened for appending: each ``append`` is one write, so lines of several writers do not mix."""
@@ -87,3 +91,6 @@ class SystemDisk:
 
     def names(self, directory: str) -> list[str]:
         return sorted(os.listdir(directory))
+
+    def make_directory(self, path: str) -> None:
+        os.makedirs(path, exist_ok=True)
