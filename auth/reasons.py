@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class ReasonCode(StrEnum):
-    """What was wrong, one word for each rule of spec auth sections 8 to 13."""
+    """What was wrong, one word for each rule of spec auth sections 8 to 13, 14 and 25, and for each forced close."""
 
     PROXY_NOT_TRUSTED = "proxy_not_trusted"
     PROXY_REQUIRED = "proxy_required"
@@ -46,6 +46,22 @@ class ReasonCode(StrEnum):
     CALLOUT_SILENT = "callout_silent"
     CALLOUT_DENIED = "callout_denied"
     CALLOUT_VIOLATION = "callout_violation"
+    # What ends or refuses a connection although its credentials are good.
+    CONNECT_EXPECTED = "connect_expected"
+    CONNECT_MALFORMED = "connect_malformed"
+    PROTOCOL_VERSION = "protocol_version"
+    HEADERS_NEEDED = "headers_needed"
+    ACCOUNT_GONE = "account_gone"
+    ACCOUNT_FULL = "account_full"
+    SERVER_FULL = "server_full"
+    USER_EXPIRED = "user_expired"
+    USER_REMOVED = "user_removed"
+    AUTHENTICATION_TIMEOUT = "authentication_timeout"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    SLOW_CONSUMER = "slow_consumer"
+    STALE = "stale"
+    KICKED = "kicked"
+    INTERNAL = "internal"
 
 
 class Reason(Struct, frozen=True, kw_only=True):

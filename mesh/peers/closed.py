@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from gossamer.auth.reasons import Reason
 from gossamer.mesh.engine.kinds import CloseReason
 
 
@@ -30,6 +31,10 @@ class ClosedClient(Struct, frozen=True, gc=False):
     subscriptions: int
     rtt_ns: int
     pending_bytes: int
+    because: Reason | None = None  # why we ended it; None: it left by itself, or nobody can say
+    jwt: str = ""  # never that of a bearer, which would let anybody in
+    issuer: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class ClosedRing:
