@@ -8,6 +8,9 @@ from datetime import tzinfo
 from msgspec import structs
 
 from gossamer.auth import keys
+from gossamer.auth.callout.answer import Answers, unavailable
+from gossamer.auth.callout.question import Asked, Question
+from gossamer.auth.callout.scope import guarded, question_about
 from gossamer.auth.claims import AccountClaims, UserClaims
 from gossamer.auth.configured import ConfiguredUsers
 from gossamer.auth.decisions import Admission, Attempt, ConnectOptions, Method, Refusal, Refused, refused
@@ -17,6 +20,7 @@ from gossamer.auth.reasons import ReasonCode
 from gossamer.auth.resolver import AccountSource, DecodedSource, MemoryResolver
 from gossamer.auth.settings import GLOBAL_ACCOUNT, AuthSettings
 from gossamer.auth.trust import trust_of
+from gossamer.auth.xkeys import CurveKeyPair
 
 __all__ = ["Admission", "Attempt", "Authenticator", "Refusal"]
 
@@ -36,11 +40,14 @@ class Authenticator:
         self._operator_mode: OperatorMode | None = None
         if settings.operator_mode:
             self._operator_mode = OperatorMode(settings, self.trust, accounts or MemoryResolver())
+        self._answers = Answers(settings, self._operator_mode)
 
     @property
     def required(self) -> bool:
         """Must a client say who it is (or be the ``no_auth_user``)?"""
-        return self._operator_mode is not None or self._configured.present or self.settings.proxy_required
+        if self._operator_mode is not None or self.settings.callout is not None:
+            return True
+        return self._configured.present or self.settings.proxy_required
 
     @property
     def announced(self) -> bool:
@@ -79,17 +86,43 @@ class Authenticator:
         """``now``: unix seconds. ``zone``: where the hours of users without a location are reckoned; None: here.
 
         Raises AccountPending if the source of the accounts does."""
+        verdict = self.weigh(attempt, now, zone)
+        if isinstance(verdict, Question):
+            return unavailable(verdict, "only a running node can ask the service")
+        return verdict
+
+    def weigh(self, attempt: Attempt, now: float, zone: tzinfo | None = None) -> Admission | Refusal | Question:
+        """As ``decide``; but where a callout service decides, the question to ask it (section 25.2)."""
+        proxy = ""
+        verdict: Admission | Refusal
         try:
             proxy = self._proxy(attempt)
-            admission = self._judge(attempt, now, zone, proxied=bool(proxy))
+            verdict = self._judge(attempt, now, zone, proxied=bool(proxy))
             if attempt.connect.account or attempt.connect.new_account:
-                text = "clients may not choose their account in CONNECT"
-                raise refused(
-                    ReasonCode.ACCOUNT_NAMED, text, rule="account", user=admission.user, account=admission.account
-                )
+                raise _account_named(verdict.user, verdict.account)
         except Refused as outcome:
-            return outcome.refusal
-        return structs.replace(admission, proxy=proxy) if proxy else admission
+            verdict = outcome.refusal
+        question = question_about(self.settings, attempt, verdict, proxy)
+        if question is not None:
+            named = attempt.connect.account or attempt.connect.new_account
+            return _account_named(question.user, "").refusal if named else question
+        if isinstance(verdict, Refusal):
+            return verdict
+        verdict = guarded(self.settings, verdict)
+        return structs.replace(verdict, proxy=proxy) if proxy else verdict
+
+    def answered(
+        self,
+        question: Question,
+        asked: Asked,
+        body: bytes,
+        now: float,
+        zone: tzinfo | None = None,
+        *,
+        curve: CurveKeyPair | None = None,
+    ) -> Admission | Refusal:
+        """What follows from a callout service's answer; see ``Answers.judge``."""
+        return self._answers.judge(question, asked, body, now, zone, curve=curve)
 
     def account_claims(self, user: UserClaims, now: float) -> AccountClaims | Refusal:
         """In operator mode, the account a user belongs to, or why it may not be used."""
@@ -133,3 +166,8 @@ class Authenticator:
         return Admission(
             account=GLOBAL_ACCOUNT, account_name=GLOBAL_ACCOUNT, method=Method.NONE, user=attempt.connect.user
         )
+
+
+def _account_named(user: str, account: str) -> Refused:
+    text = "clients may not choose their account in CONNECT"
+    return refused(ReasonCode.ACCOUNT_NAMED, text, rule="account", user=user, account=account)

@@ -65,12 +65,14 @@ class Admission(Struct, frozen=True, kw_only=True):
     are final, ``permissions_place`` says where they stand. ``expires_at`` is when this user must go (expiry or the end
     of its hours), ``account_expires_at`` when all of the account must. ``issued_at``, ``bearer``, ``own_payload`` and
     ``own_subscriptions`` are what the user's JWT says, or its template: a changed account is held against them.
+    ``subject`` is the JWT's ``sub`` where ``user`` is something else (a user of an auth callout).
     """
 
     account: str
     method: Method
     user: str = ""
     user_name: str = ""
+    subject: str = ""
     account_name: str = ""
     permissions: Permissions | None = None
     permissions_place: str = ""

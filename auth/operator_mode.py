@@ -5,6 +5,8 @@ Whatever is wrong, the client learns nothing of it; the refusal says which claim
 
 from datetime import datetime, tzinfo
 
+from msgspec import structs
+
 from gossamer.auth.claims import AccountClaims, UserClaims, UserGrant
 from gossamer.auth.claims.grant import UNLIMITED
 from gossamer.auth.configured import check_signature
@@ -59,7 +61,7 @@ class OperatorMode:
             raise proxy_missing(user.subject, signer=signer, account=user.account)
         if not vouched:
             self._check_bearer(user, grant, account)
-        _check_connection_type(user, grant, attempt, lenient=lenient)
+        check_connection_type(user, grant, attempt, lenient=lenient)
         if not (vouched or grant.bearer_token):
             check_signature(attempt, user.subject, place="sub of the user JWT", account=user.account, signer=signer)
         if account.is_revoked(user.subject, user.issued_at):
@@ -68,9 +70,10 @@ class OperatorMode:
                 signer=account.issuer,
             )  # fmt: skip
         if not lenient:
-            _check_source(user, grant, attempt)
-        leaves_at = _check_times(user, grant, now, zone)
-        if lenient:
+            check_source(user, grant, attempt)
+        leaves_at = check_times(user, grant, now, zone)
+        silent = vouched and not (grant.payload or grant.subscriptions or grant.data or account.scope(user.issuer))
+        if lenient or silent:  # a callout service need not write limits: nats-server never looks at its users'
             grant = structs.replace(grant, payload=UNLIMITED, subscriptions=UNLIMITED)
         return self._admission(user, account, grant, place, leaves_at)
 
@@ -191,7 +194,7 @@ class OperatorMode:
         if defaults:
             permissions = account.default_permissions.permissions
             place = f"default_permissions of account {_named(account)}" if permissions else ""
-        permissions = _sound_permissions(permissions, user, place)
+        permissions = sound_permissions(permissions, user, place)
         ends = [int(end) for end in (user.expires, leaves_at) if end]
         limits = account.limits
         return Admission(
@@ -227,7 +230,8 @@ class OperatorMode:
         return self._accounts.place(account.subject)
 
 
-def _sound_permissions(permissions: Permissions | None, user: UserClaims, place: str) -> Permissions | None:
+def sound_permissions(permissions: Permissions | None, user: UserClaims, place: str) -> Permissions | None:
+    """What of the permissions can be enforced. Raises Refused for a deny entry that would protect nothing."""
     permissions, bad = sound(permissions)
     if bad:
         text = f'the deny entry "{bad}" is no subject and would protect nothing'
@@ -235,7 +239,8 @@ def _sound_permissions(permissions: Permissions | None, user: UserClaims, place:
     return permissions
 
 
-def _check_connection_type(user: UserClaims, grant: UserGrant, attempt: Attempt, *, lenient: bool = False) -> None:
+def check_connection_type(user: UserClaims, grant: UserGrant, attempt: Attempt, *, lenient: bool = False) -> None:
+    """May the user come this way? ``lenient``: it is enough that a type is known. Raises Refused."""
     if not grant.allowed_connection_types:
         return
     # Types of a newer version are passed over, as long as one is known.
@@ -246,15 +251,16 @@ def _check_connection_type(user: UserClaims, grant: UserGrant, attempt: Attempt,
         raise _refused(ReasonCode.CONNECTION_TYPE, text, user, rule=rule)
 
 
-def _check_source(user: UserClaims, grant: UserGrant, attempt: Attempt) -> None:
+def check_source(user: UserClaims, grant: UserGrant, attempt: Attempt) -> None:
+    """May it come from there? Raises Refused."""
     networks = grant.source_networks
     if networks and not host_in_networks(attempt.client_host, networks):
         text = f'"{attempt.client_host}" is in none of the networks the user may come from'
         raise _refused(ReasonCode.SOURCE_NETWORK, text, user, rule=f"src {', '.join(networks)}")
 
 
-def _check_times(user: UserClaims, grant: UserGrant, now: float, zone: tzinfo | None) -> float | None:
-    """When the user's hours end; None: it has none."""
+def check_times(user: UserClaims, grant: UserGrant, now: float, zone: tzinfo | None) -> float | None:
+    """When the user's hours end; None: it has none. Raises Refused outside of them."""
     if not grant.times:
         return None
     here = zone_named(grant.times_location) if grant.times_location else zone

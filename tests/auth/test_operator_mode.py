@@ -355,7 +355,7 @@ def test_accounts_that_leave_it_to_a_callout(chain):
     callout = ExternalAuthorization(auth_users=(KeyPair.generate(KeyKind.USER).public,))
     node = chain.authenticator(account=chain.account_jwt(authorization=callout))
     reason = refused(node.decide(chain.attempt(chain.user_jwt()), NOW), ReasonCode.CALLOUT_UNAVAILABLE)
-    assert "not available yet" in reason.text
+    assert "only a running node can ask" in reason.text
     callout = ExternalAuthorization(auth_users=(chain.user.public,))
     node = chain.authenticator(account=chain.account_jwt(authorization=callout))
     assert isinstance(node.decide(chain.attempt(chain.user_jwt()), NOW), Admission)
