@@ -10,7 +10,8 @@ UNLIMITED = AccountLimits()
 class Account(Struct, gc=False, eq=False):
     """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
 
-    ``clients`` counts admitted links.
+    ``clients`` counts admitted links; ``members`` are their ids in the order in which they came, kept in operator mode
+    only, where accounts change while they are used.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Account(Struct, gc=False, eq=False):
     label: str = ""
     clients: int = 0
     clients_ever: int = 0
+    members: dict[int, None] | None = None
 
     @property
     def full(self) -> bool:

@@ -215,7 +215,7 @@ class LiveAccounts:
         finally:
             took_ns = self._clock.monotonic_ns() - begun_ns
             if took_ns > _SLOW_NS:
-                self._log.warning(f'Account [{key}] fetch took {took_ns / _SECOND_NS:.3f} s')
+                self._log.warning(f"Account [{key}] fetch took {took_ns / _SECOND_NS:.3f} s")
         if len(self._failures) >= FETCHES_MAX:
             self._failures.pop(next(iter(self._failures)))
         self._failures[key] = (self._clock.monotonic_ns(), error)

@@ -30,9 +30,9 @@ class Accounts:
         self.gone: Callable[[Account], None] | None = None  # and of every one that ends
         self._by_name: dict[str, Account] = {}
         self._by_number: dict[int, Account] = {}
+        self._operator_mode = settings.operator_mode
         self.global_account = self._make(GLOBAL_ACCOUNT)
         self.system: Account | None = None
-        self._operator_mode = settings.operator_mode
         if system:
             self.system = self._make(system, dedicated_route=pinned_system)
             self.system.system = True
@@ -93,7 +93,7 @@ class Accounts:
 
     def _make(self, name: str, *, dedicated_route: bool = False) -> Account:
         number = self._engine.account(name.encode(), dedicated_route=dedicated_route)
-        account = Account(name, number, label=name)
+        account = Account(name, number, label=name, members={} if self._operator_mode else None)
         self._by_name[name] = account
         self._by_number[number] = account
         if self.made is not None:

@@ -1,7 +1,7 @@
 """All clients of a node: the engine tells when they come, speak up and go; they are judged here.
 
-The life of a record: ``Opened`` makes it; ``Hello`` has it judged (at once, or in a thread where a hash must be
-computed, while the engine keeps the link parked); ``admit`` or ``close`` answers; ``Closed`` moves it to the ring of
+The life of a record: ``Opened`` makes it; ``Hello`` has it judged (at once, or later where a hash must be computed or
+an account fetched, while the engine keeps the link parked); ``admit`` or ``close`` answers; ``Closed`` moves it to the ring of
 closed connections. A verdict that comes after the link is gone is dropped. Order of the checks: spec client-protocol
 section 5.2.
 """
@@ -31,6 +31,7 @@ from gossamer.mesh.world import Clock
 
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission, Attempt, Refusal
+    from gossamer.auth.reasons import Reason
     from gossamer.mesh.engine.core import Engine
 
 AUTHORIZATION_VIOLATION = b"Authorization Violation"
@@ -89,7 +90,7 @@ class Clients:
 
     @property
     def pending(self) -> "list[asyncio.Future[Admission | Refusal]]":
-        """The verdicts that threads are working on."""
+        """The verdicts that are waited for."""
         return list(self._judging.values())
 
     def find(self, link: int) -> Client | None:
@@ -130,10 +131,11 @@ class Clients:
             self._settle(client, connect, None, event.again)
             return
         attempt = self.judge.attempt(client, connect, event.nonce)
-        if self.judge.is_slow(attempt):
-            self._judge_aside(client, connect, attempt, event.again)
+        verdict = self.judge.verdict(attempt)
+        if isinstance(verdict, asyncio.Future):
+            self._await_verdict(client, connect, attempt, verdict, event.again)
         else:
-            self._conclude(client, connect, attempt, self.judge.decide(attempt), event.again)
+            self._conclude(client, connect, attempt, verdict, event.again)
 
     def ended(self, event: Closed) -> None:
         client = self._table.pop(event.link, None)
@@ -213,8 +215,12 @@ class Clients:
         self._engine.send(client.link, info, after_pong=True)
         return True
 
-    def refuse(self, client: Client, error: bytes, reason: CloseReason) -> None:
-        """Close a live client with an -ERR (empty: none)."""
+    def refuse(self, client: Client, error: bytes, reason: CloseReason, because: "Reason | None" = None) -> None:
+        """Close a live client with an -ERR (empty: none), and say why in the log and to those who ask later."""
+        if because is not None:
+            self._log.error(f"{client.label} - {error.decode() or reason.text}: {because}")
+            account = client.account.name if client.account is not None else ""
+            self._remember(client, error, reason, because, account, client.user)
         self._engine.close(client.link, reason=reason, error=error)
 
     def rebind(self, client: Client, admission: "Admission") -> None:
@@ -243,11 +249,17 @@ class Clients:
         self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
 
     # --- judging ------------------------------------------------------------------------------------------------
-    def _judge_aside(self, client: Client, connect: Connect, attempt: "Attempt", again: bool) -> None:
+    def _await_verdict(
+        self,
+        client: Client,
+        connect: Connect,
+        attempt: "Attempt",
+        future: "asyncio.Future[Admission | Refusal]",
+        again: bool,
+    ) -> None:
         earlier = self._judging.pop(client.link, None)
         if earlier is not None:
             earlier.cancel()
-        future = self.judge.decide_aside(attempt)
         self._judging[client.link] = future
 
         def concluded(done: "asyncio.Future[Admission | Refusal]") -> None:
@@ -311,6 +323,8 @@ class Clients:
         client.account = account
         account.clients += 1
         account.clients_ever += 1
+        if account.members is not None:
+            account.members[client.link] = None
         permissions = 0
         if admission is not None:
             client.permissions = self.permissions.take(admission.permissions)
@@ -373,31 +387,40 @@ class Clients:
         head = "authentication error" if error == AUTHORIZATION_VIOLATION else said or reason.text
         who = f' - User "{refusal.user}"' if refusal is not None and refusal.user else ""
         self._log.error(f"{client.label} - {head}{who}{': ' + why if why else ''}")
-        because = refusal.reason if refusal is not None else None
+        because = refusal.reason if refusal is not None else why or said
+        account, user = (refusal.account, refusal.user) if refusal is not None else ("", "")
+        self._remember(client, error, reason, because, account, user)
+        self._engine.close(client.link, reason=reason, error=error)
+
+    def _remember(
+        self, client: Client, error: bytes, reason: CloseReason, because: "Reason | str", account: str, user: str
+    ) -> None:
+        known = None if isinstance(because, str) else because
         self.refusals.add(
             RefusedClient(
                 self._clock.wall_ns(),
                 client.link,
                 client.host,
                 client.port,
-                refusal.account if refusal is not None else "",
-                refusal.user if refusal is not None else "",
+                account,
+                user,
                 reason,
-                said,
-                because.text if because is not None else why or said,
-                str(because.code) if because is not None else "",
-                because.rule if because is not None else "",
-                because.place if because is not None else "",
-                because.signer if because is not None else "",
+                error.decode(),
+                because if isinstance(because, str) else because.text,
+                str(known.code) if known is not None else "",
+                known.rule if known is not None else "",
+                known.place if known is not None else "",
+                known.signer if known is not None else "",
             )
         )
-        self._engine.close(client.link, reason=reason, error=error)
 
     def _release(self, client: Client) -> None:
         """Take back what an admission had taken."""
         if client.account is None:
             return
         client.account.clients -= 1
+        if client.account.members is not None:
+            client.account.members.pop(client.link, None)
         client.account = None
         self.permissions.release(client.permissions)
         client.permissions = None

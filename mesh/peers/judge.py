@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gossamer.auth.authenticator import Authenticator
     from gossamer.auth.decisions import Admission, Attempt, Refusal
     from gossamer.auth.permissions import Permissions
-    from gossamer.auth.resolver import AccountSource
+    from gossamer.auth.resolver import AccountSource, DecodedSource
+    from gossamer.mesh.accounts.live import LiveAccounts
     from gossamer.mesh.peers.client import Client
 
 #: Password hashes computed at the same time; one takes about 50 ms of a core.
@@ -35,10 +36,13 @@ class Judge:
     as long as they like.
     """
 
-    def __init__(self, settings: AuthSettings, clock: Clock) -> None:
-        """Raises TokenError for an operator JWT that cannot be read, ResolverError for a resolver that cannot work."""
+    def __init__(self, settings: AuthSettings, clock: Clock, live: "LiveAccounts | None" = None) -> None:
+        """``live``: the node's accounts in operator mode; None: what the settings themselves say of accounts is all.
+
+        Raises TokenError for an operator JWT that cannot be read, ResolverError for a resolver that cannot work."""
         self.settings = settings
-        self.source: AccountSource | None = None
+        self.source: AccountSource | DecodedSource | None = live
+        self._live = live
         self.system_account = system_account_name(settings)
         self.required = self.announced = self.anonymous = self.wants_nonce = False
         self.timeout_ns = 0
@@ -53,7 +57,7 @@ class Judge:
         from gossamer.auth.resolver import resolver_of
 
         settings = self.settings
-        if settings.resolver is not None:
+        if settings.resolver is not None and self.source is None:
             self.source = resolver_of(settings.resolver, settings.resolver_preload)
         made = self._authenticator = Authenticator(settings, self.source)
         self.system_account = made.system_account
@@ -88,6 +92,19 @@ class Judge:
             nonce=nonce,
         )
 
+    def verdict(self, attempt: "Attempt") -> "Admission | Refusal | asyncio.Future[Admission | Refusal]":
+        """The verdict, or a future of it where it takes a while: a password hash, an account that must be fetched."""
+        if self.is_slow(attempt):
+            return self.decide_aside(attempt)
+        if self._live is None:
+            return self.decide(attempt)
+        from gossamer.auth.resolver import AccountPending
+
+        try:
+            return self.decide(attempt)
+        except AccountPending as pending:
+            return asyncio.get_running_loop().create_task(self._decide_later(attempt, pending.key))
+
     def is_slow(self, attempt: "Attempt") -> bool:
         """Would ``decide`` compute a password hash?"""
         return self._authenticator is not None and self._authenticator.slow(attempt)
@@ -104,6 +121,12 @@ class Judge:
 
             self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="gossamer-hash")
         return asyncio.get_running_loop().run_in_executor(self._pool, self.decide, attempt)
+
+    async def _decide_later(self, attempt: "Attempt", key: str) -> "Admission | Refusal":
+        """Once the account has been fetched, or could not be."""
+        assert self._live is not None, "only live accounts are fetched"
+        await asyncio.wait([self._live.fetch(key)])
+        return self.decide(attempt)
 
     def stop(self) -> None:
         """Verdicts still being thought about are dropped."""
