@@ -11,6 +11,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from gossamer.operator.audit.record import gather, record
 from gossamer.operator.custody.unlocking import Unlocking, forget_descriptors
 from gossamer.operator.output.document import Document
 from gossamer.operator.output.render import Form, show
@@ -33,8 +34,12 @@ class Session(Struct, frozen=True, kw_only=True):
         if self.dry_run:
             document.done = [f"would: {line}" for line in document.done]
             document.done.extend(f"would {verb} {path}" for verb, path in changes.actions())
-        else:
-            changes.commit()
+            return
+        stores = self.workspace.store.root
+        gathered = gather(changes, stores, self.workspace.keystore.root)
+        changes.commit()
+        command = " ".join(click.get_current_context().command_path.split(" ")[1:])
+        record(gathered, stores, command, os.environ, now=time.time())
 
 
 Body = Callable[..., Document]

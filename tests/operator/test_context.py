@@ -54,7 +54,7 @@ def test_old_places_count_only_when_there_are_no_new_ones(home: Path) -> None:
 def test_all_in_one_folder(home: Path, tmp_path: Path) -> None:
     run_ok("init", "DEMO", "-H", str(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("DEMO", "keys", "creds", ".gitignore", "nsc.json", ".gossamer.lock")
+        *("DEMO", "keys", "creds", ".gitignore", "nsc.json", ".gossamer.lock", ".gossamer-audit")
     }
     assert fingerprint(home) == {}
     assert run_ok("validate", "-H", str(tmp_path), "--json").data["valid"]
