@@ -1,4 +1,4 @@
-"""/reasons: who was denied or refused what lately, and by which rule. Gossamer's own; nats-server has no such."""
+"""/reasons: who was denied, refused or cut off lately, and by which rule. Gossamer's own; nats-server has no such."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,8 +7,9 @@ from gossamer.mesh.monitor.formats import timestamp
 from gossamer.mesh.monitor.parameters import integer
 
 if TYPE_CHECKING:
+    from gossamer.auth.reasons import Reason
     from gossamer.mesh.node import Node
-    from gossamer.mesh.peers.denials import Denial, RefusedClient
+    from gossamer.mesh.peers.denials import Denial, ForcedClose, RefusedClient
 
 LIMIT_DEFAULT = 100
 
@@ -19,11 +20,12 @@ def reasons(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:
     limit = limit if limit > 0 else LIMIT_DEFAULT
     account, user = query.get("acc", ""), query.get("user", "")
 
-    def wanted(entry: "Denial | RefusedClient") -> bool:
+    def wanted(entry: "Denial | RefusedClient | ForcedClose") -> bool:
         return (not account or entry.account == account) and (not user or entry.user == user)
 
     denials = [entry for entry in node.clients.denials if wanted(entry)]
     refusals = [entry for entry in node.clients.refusals if wanted(entry)]
+    forced = [entry for entry in node.clients.forced if wanted(entry)]
     return {
         "server_id": node.identity.server_id,
         "now": timestamp(node.world.clock.wall_ns()),
@@ -31,6 +33,8 @@ def reasons(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:
         "denials": [_denial(entry) for entry in denials[: -limit - 1 : -1]],
         "refusals_total": node.clients.refusals.total,
         "refusals": [_refusal(entry) for entry in refusals[: -limit - 1 : -1]],
+        "forced_closes_total": node.clients.forced.total,
+        "forced_closes": [_refusal(entry) for entry in forced[: -limit - 1 : -1]],
     }
 
 
@@ -48,7 +52,7 @@ def _denial(entry: "Denial") -> dict[str, Any]:
     return fields | {"rule": entry.rule}
 
 
-def _refusal(entry: "RefusedClient") -> dict[str, Any]:
+def _refusal(entry: "RefusedClient | ForcedClose") -> dict[str, Any]:
     fields: dict[str, Any] = {
         "time": timestamp(entry.at_ns),
         "cid": entry.link,
@@ -56,7 +60,15 @@ def _refusal(entry: "RefusedClient") -> dict[str, Any]:
         "port": entry.port,
         "reason": entry.reason.text,
         "error": entry.error,
-        "text": entry.text,
+        "text": entry.because.text,
     }
-    more = {name: getattr(entry, name) for name in ("account", "user", "code", "rule", "place", "signer")}
+    who = {name: value for name, value in (("account", entry.account), ("user", entry.user)) if value}
+    return fields | who | reason_fields(entry.because, text=False)
+
+
+def reason_fields(reason: "Reason", *, text: bool = True) -> dict[str, str]:
+    """A reason in a document or event; what it does not say is left out. Ours alone: other tools pass it over."""
+    fields = {"text": reason.text} if text else {}
+    fields["code"] = str(reason.code)
+    more = {"rule": reason.rule, "place": reason.place, "signer": reason.signer}
     return fields | {name: value for name, value in more.items() if value}

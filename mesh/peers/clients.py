@@ -1,9 +1,9 @@
 """All clients of a node: the engine tells when they come, speak up and go; they are judged here.
 
 The life of a record: ``Opened`` makes it; ``Hello`` has it judged (at once, or later where a hash must be computed or
-an account fetched, while the engine keeps the link parked); ``admit`` or ``close`` answers; ``Closed`` moves it to the ring of
-closed connections. A verdict that comes after the link is gone is dropped. Order of the checks: spec client-protocol
-section 5.2.
+an account fetched, while the engine keeps the link parked); ``admit`` or ``close`` answers; ``Closed`` moves it to the
+ring of closed connections. A verdict that comes after the link is gone is dropped. Order of the checks: spec
+client-protocol section 5.2.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
+from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.mesh.accounts.account import Account, smallest
 from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine.events import Closed, Denied, Hello, Opened
@@ -23,15 +25,16 @@ from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.closed import ClosedClient, ClosedRing
 from gossamer.mesh.peers.compiled import CompiledPermissions, PermissionTable
 from gossamer.mesh.peers.connect import SILENT, Connect, SharedTexts, decode_connect
-from gossamer.mesh.peers.denials import Denial, RefusedClient, Ring
+from gossamer.mesh.peers.denials import Denial, ForcedClose, RefusedClient, Ring
+from gossamer.mesh.peers.endings import reason_of_end
 from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.judge import Judge, rule_of_denial
+from gossamer.mesh.peers.watching import ClientWatcher, NobodyWatches
 from gossamer.mesh.peers.welcome import Welcome
 from gossamer.mesh.world import Clock
 
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission, Attempt, Refusal
-    from gossamer.auth.reasons import Reason
     from gossamer.mesh.engine.core import Engine
 
 AUTHORIZATION_VIOLATION = b"Authorization Violation"
@@ -44,6 +47,16 @@ _VIOLATIONS = {
     Action.REPLY: "Publish Reply Violation",
     Action.SUBSCRIBE: "Subscription Violation",
 }
+
+#: Refusals of somebody who was known and only came too late or spoke wrongly.
+_KNOWN_ACCOUNT = frozenset((ReasonCode.ACCOUNT_FULL, ReasonCode.PROTOCOL_VERSION, ReasonCode.HEADERS_NEEDED))
+
+
+class Ending(Struct, frozen=True, gc=False):
+    """What is known of a close before it has happened. ``account``: where a client that was not let in belongs."""
+
+    because: Reason | None = None
+    account: str = ""
 
 
 class Clients:
@@ -71,6 +84,8 @@ class Clients:
         self.closed = ClosedRing(limits.max_closed_clients)
         self.denials: Ring[Denial] = Ring()
         self.refusals: Ring[RefusedClient] = Ring()
+        self.forced: Ring[ForcedClose] = Ring()
+        self.watcher: ClientWatcher = NobodyWatches()
         self.total = 0  # clients since the start
         self.closed_by_reason: Counter[CloseReason] = Counter()
         self.leaving = False  # lame duck: handshakes are no longer answered
@@ -81,6 +96,7 @@ class Clients:
         self._texts = SharedTexts()
         self._table: dict[int, Client] = {}
         self._judging: dict[int, asyncio.Future[Admission | Refusal]] = {}
+        self._endings: dict[int, Ending] = {}  # links that were told to close, until they are gone
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self._table.values())
@@ -111,14 +127,18 @@ class Clients:
         if event.connect is None:
             if self.judge.required and not self.judge.anonymous:
                 self._refuse(
-                    client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "CONNECT must come first"
+                    client,
+                    AUTHORIZATION_VIOLATION,
+                    CloseReason.AUTHENTICATION_VIOLATION,
+                    Reason(code=ReasonCode.CONNECT_EXPECTED, text="CONNECT must come first"),
                 )
                 return
             connect = SILENT
         else:
             decoded = decode_connect(event.connect, client.connect if event.again else None)
             if decoded is None:
-                self._refuse(client, b"", CloseReason.PROTOCOL_VIOLATION, "CONNECT is malformed")
+                malformed = Reason(code=ReasonCode.CONNECT_MALFORMED, text="CONNECT is malformed")
+                self._refuse(client, b"", CloseReason.PROTOCOL_VIOLATION, malformed)
                 return
             connect = decoded
         self._release(client)
@@ -146,32 +166,43 @@ class Clients:
             waiting.cancel()
         reason = CloseReason(event.reason)
         self.closed_by_reason[reason] += 1
-        account = client.account.name if client.account is not None else ""
-        self.closed.add(
-            ClosedClient(
-                client.link,
-                client.host,
-                client.port,
-                client.start_ns,
-                self._clock.wall_ns(),
-                reason,
-                event.error.decode("utf-8", "replace"),
-                account,
-                client.user,
-                client.name,
-                client.lang,
-                client.version,
-                event.in_messages,
-                event.out_messages,
-                event.in_bytes,
-                event.out_bytes,
-                event.subscriptions,
-                event.rtt_ns,
-                event.pending_bytes,
-            )
+        ending = self._endings.pop(event.link, None)
+        because = ending.because if ending is not None else None
+        if because is None:
+            because = reason_of_end(reason, event.error, client, self.limits)
+        account = client.account.name if client.account is not None else ending.account if ending is not None else ""
+        admission = client.admission
+        closed = ClosedClient(
+            client.link,
+            client.host,
+            client.port,
+            client.start_ns,
+            self._clock.wall_ns(),
+            reason,
+            event.error.decode("utf-8", "replace"),
+            account,
+            client.user,
+            client.name,
+            client.lang,
+            client.version,
+            event.in_messages,
+            event.out_messages,
+            event.in_bytes,
+            event.out_bytes,
+            event.subscriptions,
+            event.rtt_ns,
+            event.pending_bytes,
+            because,
+            told_jwt(client),
+            admission.issuer if admission is not None else "",
+            admission.tags if admission is not None else (),
         )
+        self.closed.add(closed)
+        if because is not None and client.account is not None:
+            self._note_forced(client, closed, because)
         if self._log.debugging:
             self._log.debug(f"{client.label} - Client connection closed: {reason.text}")
+        self.watcher.gone(client, closed)
         self._release(client)
 
     def denied(self, event: Denied) -> None:
@@ -183,10 +214,9 @@ class Clients:
         value = client.permissions.value if client.permissions is not None else None
         rule = rule_of_denial(value, action, subject, queue)
         account = client.account.name if client.account is not None else ""
-        self.denials.add(
-            Denial(self._clock.wall_ns(), client.link, account, client.user, action, subject, queue, rule),
-            event.skipped,
-        )
+        denial = Denial(self._clock.wall_ns(), client.link, account, client.user, action, subject, queue, rule)
+        self.denials.add(denial, event.skipped)
+        self.watcher.denied(client, denial)
         told = f'{client.label} - {_VIOLATIONS[action]} - User "{client.user}", Subject "{subject}"'
         if queue:
             told += f', Queue "{queue}"'
@@ -197,9 +227,10 @@ class Clients:
     # --- deeds --------------------------------------------------------------------------------------------------
     def kick(self, link: int) -> bool:
         """Close a client without -ERR, reason Kicked. False: there is none with that id."""
-        if link not in self._table:
+        client = self._table.get(link)
+        if client is None:
             return False
-        self._engine.close(link, reason=CloseReason.KICKED)
+        self.refuse(client, b"", CloseReason.KICKED, Reason(code=ReasonCode.KICKED, text="an operator asked for it"))
         return True
 
     def announce(self, *, lame_duck: bool = False) -> None:
@@ -215,13 +246,16 @@ class Clients:
         self._engine.send(client.link, info, after_pong=True)
         return True
 
-    def refuse(self, client: Client, error: bytes, reason: CloseReason, because: "Reason | None" = None) -> None:
-        """Close a live client with an -ERR (empty: none), and say why in the log and to those who ask later."""
-        if because is not None:
-            self._log.error(f"{client.label} - {error.decode() or reason.text}: {because}")
-            account = client.account.name if client.account is not None else ""
-            self._remember(client, error, reason, because, account, client.user)
+    def refuse(self, client: Client, error: bytes, reason: CloseReason, because: Reason | None = None) -> None:
+        """Close a live client with an -ERR (empty: none); ``because`` reaches the log, monitoring and events."""
+        if client.link not in self._table:
+            return
+        self._endings.setdefault(client.link, Ending(because))
         self._engine.close(client.link, reason=reason, error=error)
+
+    def is_ending(self, client: Client) -> bool:
+        """Was it told to close already?"""
+        return client.link in self._endings
 
     def rebind(self, client: Client, admission: "Admission") -> None:
         """A new verdict on a live client of the same account: permissions, expiry, identity."""
@@ -269,7 +303,8 @@ class Clients:
             try:
                 verdict = done.result()
             except Exception as error:
-                self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, repr(error))
+                broken = Reason(code=ReasonCode.INTERNAL, text=repr(error))
+                self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, broken)
                 return
             self._conclude(client, connect, attempt, verdict, again)
 
@@ -282,34 +317,40 @@ class Clients:
             return
         from gossamer.auth.decisions import Refusal
 
-        if isinstance(verdict, Refusal):
-            self._refuse(client, verdict.error.encode(), self.judge.close_reason(verdict), refusal=verdict)
-            return
         client.attempt = attempt
+        if isinstance(verdict, Refusal):
+            self._refuse(
+                client, verdict.error.encode(), self.judge.close_reason(verdict), verdict.reason,
+                account=verdict.account, user=verdict.user,
+            )  # fmt: skip
+            return
         self._settle(client, connect, verdict, again)
 
     def _settle(self, client: Client, connect: Connect, admission: "Admission | None", again: bool) -> None:
         """Everything after authentication (spec section 5.2, steps 8 to 12)."""
         if connect.account or connect.new_account:
-            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "account in CONNECT")
+            named = Reason(code=ReasonCode.ACCOUNT_NAMED, text="account in CONNECT", rule="account")
+            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, named)
             return
         account = self.accounts.admitted(admission)
         if account is None:
-            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, "its account is gone")
-            return
-        if account.full:
-            self._refuse(
-                client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, f"account {account.label} is full"
-            )
-            return
-        if connect.protocol not in (0, 1):
-            self._refuse(client, _WRONG_PROTOCOL, CloseReason.BAD_CLIENT_PROTOCOL_VERSION)
+            gone = Reason(code=ReasonCode.ACCOUNT_GONE, text="its account is gone")
+            self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, gone)
             return
         headers = connect.headers and self._headers
-        if connect.no_responders and not headers:
-            self._refuse(client, _NEEDS_HEADERS, CloseReason.NO_RESPONDERS_REQUIRES_HEADERS)
+        if account.full:
+            error, close, because = ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, full(account)
+        elif connect.protocol not in (0, 1):
+            error, close = _WRONG_PROTOCOL, CloseReason.BAD_CLIENT_PROTOCOL_VERSION
+            because = Reason(code=ReasonCode.PROTOCOL_VERSION, text=f"it speaks protocol {connect.protocol}")
+        elif connect.no_responders and not headers:
+            error, close = _NEEDS_HEADERS, CloseReason.NO_RESPONDERS_REQUIRES_HEADERS
+            because = Reason(code=ReasonCode.HEADERS_NEEDED, text="no_responders without headers")
+        else:
+            self._admit(client, connect, account, admission, headers, again)
             return
-        self._admit(client, connect, account, admission, headers, again)
+        user = admission.user if admission is not None else ""
+        self._refuse(client, error, close, because, account=account.name, user=user)
 
     def _admit(
         self,
@@ -349,6 +390,7 @@ class Clients:
             self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
         if admission is not None:
             self._arm(client, admission)
+        self.watcher.admitted(client)
 
     def _limit(self, client: Client, account: Account, admission: "Admission | None") -> tuple[int, int]:
         """Payload and subscriptions of one client as the engine wants them: the smallest of server, account, user."""
@@ -378,41 +420,39 @@ class Clients:
             )
 
     def _refuse(
-        self, client: Client, error: bytes, reason: CloseReason, why: str = "", refusal: "Refusal | None" = None
+        self,
+        client: Client,
+        error: bytes,
+        reason: CloseReason,
+        because: Reason,
+        *,
+        account: str = "",
+        user: str = "",
     ) -> None:
         """Not let in: told in short to the client, in full to the log and to those who ask later."""
         said = error.decode()
-        if refusal is not None:
-            why = str(refusal.reason)
         head = "authentication error" if error == AUTHORIZATION_VIOLATION else said or reason.text
-        who = f' - User "{refusal.user}"' if refusal is not None and refusal.user else ""
-        self._log.error(f"{client.label} - {head}{who}{': ' + why if why else ''}")
-        because = refusal.reason if refusal is not None else why or said
-        account, user = (refusal.account, refusal.user) if refusal is not None else ("", "")
-        self._remember(client, error, reason, because, account, user)
+        who = f' - User "{user}"' if user else ""
+        self._log.error(f"{client.label} - {head}{who}: {because}")
+        refused = RefusedClient(
+            self._clock.wall_ns(), client.link, client.host, client.port, account, user, reason, said, because
+        )
+        self.refusals.add(refused)
+        # Whom it shows as belonging to: an account only where it got as far as being counted there.
+        counted = account if because.code in _KNOWN_ACCOUNT else ""
+        self._endings.setdefault(client.link, Ending(because, counted))
+        self.watcher.refused(client, refused)
         self._engine.close(client.link, reason=reason, error=error)
 
-    def _remember(
-        self, client: Client, error: bytes, reason: CloseReason, because: "Reason | str", account: str, user: str
-    ) -> None:
-        known = None if isinstance(because, str) else because
-        self.refusals.add(
-            RefusedClient(
-                self._clock.wall_ns(),
-                client.link,
-                client.host,
-                client.port,
-                account,
-                user,
-                reason,
-                error.decode(),
-                because if isinstance(because, str) else because.text,
-                str(known.code) if known is not None else "",
-                known.rule if known is not None else "",
-                known.place if known is not None else "",
-                known.signer if known is not None else "",
+    def _note_forced(self, client: Client, closed: ClosedClient, because: Reason) -> None:
+        """A client that had been let in was cut off."""
+        self.forced.add(
+            ForcedClose(
+                closed.stop_ns, closed.link, closed.host, closed.port, closed.account, closed.user, closed.reason,
+                closed.error, because,
             )
-        )
+        )  # fmt: skip
+        self._log.warning(f"{client.label} - {closed.error or closed.reason.text}: {because}")
 
     def _release(self, client: Client) -> None:
         """Take back what an admission had taken."""
@@ -425,6 +465,19 @@ class Clients:
         self.permissions.release(client.permissions)
         client.permissions = None
         client.admission = None
+
+
+def full(account: Account) -> Reason:
+    """Why nobody else may come."""
+    text = f"account {account.label} is full"
+    return Reason(code=ReasonCode.ACCOUNT_FULL, text=text, rule=f"connections {account.limits.max_connections}")
+
+
+def told_jwt(client: Client) -> str:
+    """The user JWT as others may see it: that of a bearer is as good as a password."""
+    if client.attempt is None or client.admission is None or client.admission.bearer:
+        return ""
+    return client.attempt.connect.jwt
 
 
 def slim(admission: "Admission", compiled: CompiledPermissions | None) -> "Admission":

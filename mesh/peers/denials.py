@@ -1,5 +1,5 @@
-"""Why somebody may not: the last permissions violations and the last clients that were not let in, each with the rule
-that decided. For logs, monitoring and explanations."""
+"""Why somebody may not: the last permissions violations, the last clients that were not let in, the last that were cut
+off, each with the rule that decided. For logs, monitoring and explanations."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from gossamer.auth.reasons import Reason
 from gossamer.mesh.engine.kinds import Action, CloseReason
 
 #: How many of each are remembered.
@@ -27,8 +28,7 @@ class Denial(Struct, frozen=True, gc=False):
 
 
 class RefusedClient(Struct, frozen=True, gc=False):
-    """A client was not let in. ``text`` is a sentence; ``code``, ``rule``, ``place`` and ``signer`` as in
-    ``gossamer.auth.reasons``, empty where the authenticator was not asked. Nothing here is a secret."""
+    """A client was not let in. ``error`` is the -ERR it got, ``because`` what is true. Nothing here is a secret."""
 
     at_ns: int
     link: int
@@ -38,14 +38,24 @@ class RefusedClient(Struct, frozen=True, gc=False):
     user: str
     reason: CloseReason
     error: str
-    text: str
-    code: str = ""
-    rule: str = ""
-    place: str = ""
-    signer: str = ""
+    because: Reason
 
 
-Entry = TypeVar("Entry", Denial, RefusedClient)
+class ForcedClose(Struct, frozen=True, gc=False):
+    """A client that had been let in was cut off. ``at_ns`` is time of day."""
+
+    at_ns: int
+    link: int
+    host: str
+    port: int
+    account: str
+    user: str
+    reason: CloseReason
+    error: str
+    because: Reason
+
+
+Entry = TypeVar("Entry", Denial, RefusedClient, ForcedClose)
 
 
 class Ring(Generic[Entry]):

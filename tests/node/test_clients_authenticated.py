@@ -52,8 +52,8 @@ def test_wrong_credentials(make_desk: Any, fields: dict[str, str]) -> None:
     assert desk.admission(link) is None
     (refused,) = desk.clients.refusals
     assert (refused.link, refused.error, refused.user) == (link, "Authorization Violation", fields.get("user", ""))
-    assert refused.code in ("user_unknown", "password_wrong", "credentials_missing")
-    assert refused.text
+    assert refused.because.code in ("user_unknown", "password_wrong", "credentials_missing")
+    assert refused.because.text
     line = next(line for line in desk.lines.lines if "authentication error" in line)
     assert "pa" not in line.split("authentication error")[1].replace("password", "")
 

@@ -273,7 +273,7 @@ def test_system_requests(engine: Any) -> None:
         assert json.loads(engine.last("send")["data"][5:])["ldm"] is True
         answer = await ask(own + "KICK", b'{"cid":50}')
         assert "error" not in answer
-        assert engine.last("close") == {"link": 50, "reason": CloseReason.KICKED}
+        assert engine.last("close") == {"link": 50, "reason": CloseReason.KICKED, "error": b""}
         assert await ask(own + "KICK", b"nonsense") is None
 
     run(check, engine=engine)
