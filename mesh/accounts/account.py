@@ -10,7 +10,7 @@ UNLIMITED = AccountLimits()
 class Account(Struct, gc=False, eq=False):
     """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
 
-    ``clients`` counts admitted links; ``members`` are their ids in the order in which they came, kept in operator mode
+    ``clients`` counts admitted links, ``remote_clients`` and ``remote_leafnodes`` those of all other servers; ``members`` are their ids in the order in which they came, kept in operator mode
     only, where accounts change while they are used.
     """
 
@@ -21,13 +21,15 @@ class Account(Struct, gc=False, eq=False):
     label: str = ""
     clients: int = 0
     clients_ever: int = 0
+    remote_clients: int = 0
+    remote_leafnodes: int = 0
     members: dict[int, None] | None = None
 
     @property
     def full(self) -> bool:
-        """Would one more client be too many?"""
+        """Would one more client be too many, in the whole cluster?"""
         allowed = self.limits.max_connections
-        return 0 <= allowed <= self.clients
+        return 0 <= allowed <= self.clients + self.remote_clients
 
 
 def smallest(*limits: int) -> int:
