@@ -10,8 +10,9 @@ UNLIMITED = AccountLimits()
 class Account(Struct, gc=False, eq=False):
     """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
 
-    ``clients`` counts admitted links, ``remote_clients`` and ``remote_leafnodes`` those of all other servers; ``members`` are their ids in the order in which they came, kept in operator mode
-    only, where accounts change while they are used.
+    ``clients`` counts admitted links, ``remote_clients`` and ``remote_leafnodes`` those of all other servers;
+    ``members`` are the ids of the admitted links in the order in which they came, kept in operator mode only, where
+    accounts change while they are used.
     """
 
     name: str
