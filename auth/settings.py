@@ -46,7 +46,9 @@ class AccountSettings(Struct, frozen=True, kw_only=True):
 
 
 class ResolverSettings(Struct, frozen=True, kw_only=True):
-    """``kind``: memory, url, full or cache (spec configuration section 5.9)."""
+    """``kind``: memory, url, full or cache (spec configuration section 5.9). ``refuse_rollback``: a pushed JWT must not
+    be older than the one there is; ``accept_untrusted``: a pushed JWT may be signed by anybody (spec auth section 26).
+    """
 
     kind: str
     directory: str = ""
@@ -57,6 +59,8 @@ class ResolverSettings(Struct, frozen=True, kw_only=True):
     timeout_ns: int = 1_900_000_000
     allow_delete: bool = False
     hard_delete: bool = False
+    refuse_rollback: bool = False
+    accept_untrusted: bool = False
 
 
 class CalloutSettings(Struct, frozen=True, kw_only=True):

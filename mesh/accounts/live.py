@@ -1,4 +1,4 @@
-"""Accounts known by their JWT, as this node holds them: read once, kept while the node lives, replaced when they change.
+"""Accounts known by their JWT, as this node holds them: read once, kept while it lives, replaced when they change.
 
 An account is loaded when its first user comes or another account imports from it: from the node's own store at once,
 from elsewhere (other nodes, an HTTP server) in the background; meanwhile whoever needs it waits. ``changed`` is told of
@@ -20,6 +20,8 @@ _SECOND_NS = 1_000_000_000
 ASK_AGAIN_NS = _SECOND_NS
 #: Fetches under way at a time, and failures remembered: beyond it newcomers are told that the account is not known.
 FETCHES_MAX = 1000
+#: Accounts remembered that others want to import from and nobody knows.
+WANTED_MAX = 100_000
 _SLOW_NS = _SECOND_NS
 
 #: Told of an account: its key, what it was (None: it comes), what it is (None: it goes).
@@ -60,6 +62,7 @@ class LiveAccounts:
         self._failures: dict[str, tuple[int, ResolverError | None]] = {}
         self._asked_ns: dict[str, int] = {}
         self._fetches: dict[str, asyncio.Task[KnownAccount | None]] = {}
+        self._wanted: dict[str, None] = {}
 
     def __iter__(self) -> Iterator[str]:
         """The keys of the accounts that are loaded."""
@@ -113,10 +116,14 @@ class LiveAccounts:
         return task
 
     def want(self, key: str) -> None:
-        """Load an account some time soon; ``changed`` tells when it is there."""
+        """Load an account as soon as it can be had; ``changed`` tells when it is there."""
         try:
-            self.known(key)
+            if self.known(key) is None:
+                self._wanted[key] = None
+                if len(self._wanted) > WANTED_MAX:
+                    del self._wanted[next(iter(self._wanted))]
         except AccountPending:
+            self._wanted[key] = None
             self.fetch(key)
         except ResolverError as error:
             self._log.warning(str(error))
@@ -133,6 +140,7 @@ class LiveAccounts:
         if before is not None and before.token == account.token:
             return False
         self._known[key] = account
+        self._wanted.pop(key, None)
         self._failures.pop(key, None)
         self._asked_ns.pop(key, None)
         if before is not None and account.claims.issued_at < before.claims.issued_at:
@@ -151,9 +159,11 @@ class LiveAccounts:
         self.changed(key, before, None)
         return True
 
-    def forget_failure(self, key: str) -> None:
-        """Somebody has told us of the account: it may be looked for at once."""
+    def arrived(self, key: str, account: KnownAccount) -> None:
+        """There is a new JWT at hand: whoever is loaded, or wanted, follows it; else it waits for its first user."""
         self._failures.pop(key, None)
+        if key in self._known or key in self._wanted:
+            self.update(key, account)
 
     def reread(self) -> None:
         """Hold everything that is loaded against what is at hand now: accounts that are gone are dropped."""

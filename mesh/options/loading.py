@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from gossamer.auth.settings import ResolverSettings
 from gossamer.mesh.options.baseline import build
 from gossamer.mesh.options.flags import FlagExit, Flags, parse_flags
 from gossamer.mesh.options.help import written
@@ -81,14 +82,14 @@ def assess(flags: Flags, *, reader: Reader = read_from_disk, environment: Mappin
         processing.run(document)
     faults = list(processing.faults)
     draft = _with_flags(processing.draft, flags, faults)
-    _system_account(draft, processing)
+    _of_operator(draft, processing)
     users = draft.pop("authorization.users", ())
     options = build({**draft, "authorization.users": (*users, *processing.account_users)})
     options = structs.replace(options, config_file=flags.config, config_digest=sum_of_file)
     for place, text in processing.refusals:
         faults.append(Fault(text=text, place=place, at_start=True))
     told = {fault.text.removeprefix(f"{fault.place}: ") for fault in faults}
-    late = validate(options, processing.places, processing.operator_claims)
+    late = validate(options, processing.places)
     faults.extend(fault for fault in late if fault.text not in told)
     return Loaded(
         options=options,
@@ -118,10 +119,13 @@ def _with_flags(draft: dict[str, Any], flags: Flags, faults: list[Fault]) -> dic
     return result
 
 
-def _system_account(draft: dict[str, Any], processing: Processing) -> None:
-    """A single operator's JWT names the system account unless the file does."""
-    path = "authorization.system_account"
-    if len(processing.operator_claims) == 1 and not draft.get(path):
-        named = processing.operator_claims[0].system_account
-        if named:
-            draft[path] = named
+def _of_operator(draft: dict[str, Any], processing: Processing) -> None:
+    """A single operator's JWT names the system account and the server of accounts, unless the file does."""
+    if len(processing.operator_claims) != 1:
+        return
+    operator = processing.operator_claims[0]
+    if not draft.get("authorization.system_account") and operator.system_account:
+        draft["authorization.system_account"] = operator.system_account
+    url = operator.account_server_url
+    if draft.get("authorization.resolver") is None and url.lower().startswith(("http://", "https://")):
+        draft["authorization.resolver"] = ResolverSettings(kind="url", url=f"{url}/accounts/")

@@ -2,18 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AuthSettings
 from gossamer.mesh.options.language.faults import Fault, Place, quoted
 from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.rows.identity import STREAM_FLAGS
-from gossamer.mesh.options.table import Feature
 from gossamer.mesh.options.units import format_duration
 from gossamer.mesh.version import NATS_VERSION
-
-if TYPE_CHECKING:
-    from gossamer.auth.claims.operator import OperatorClaims
 
 _HASHED = re.compile(r"\$2[abxy]\$[0-9]{2}\$")
 _DISCOURAGED_PAYLOAD = 8 * 1024 * 1024
@@ -34,10 +29,10 @@ _PATHS = {
 }
 
 
-def validate(options: Options, places: dict[str, Place], claims: "list[OperatorClaims]") -> Iterator[Fault]:
+def validate(options: Options, places: dict[str, Place]) -> Iterator[Fault]:
     """Faults in the order in which nats-server looks for them; it stops at the first. Their text has no position, as
     there; the place is where the value concerned was given."""
-    for path, text in _problems(options, claims):
+    for path, text in _problems(options):
         yield Fault(text=text, place=places.get(path), at_start=True)
 
 
@@ -58,7 +53,7 @@ def notices(options: Options) -> Iterator[str]:
         yield "Cluster name was dynamically generated, consider setting one"
 
 
-def _problems(options: Options, claims: "list[OperatorClaims]") -> Iterator[tuple[str, str]]:
+def _problems(options: Options) -> Iterator[tuple[str, str]]:
     lame_duck, limits = options.lame_duck, options.limits
     if lame_duck.grace_period_ns >= lame_duck.duration_ns:
         grace, duration = format_duration(lame_duck.grace_period_ns), format_duration(lame_duck.duration_ns)
@@ -78,21 +73,14 @@ def _problems(options: Options, claims: "list[OperatorClaims]") -> Iterator[tupl
     ):
         if not -1 <= port <= _PORT_MAX:
             yield path, f"invalid port {port}: a port is 1 to {_PORT_MAX}, or -1 for a free one"
-    yield from _trust(options.authorization, claims)
+    yield from _trust(options.authorization)
     yield from _no_auth_user(options.authorization)
 
 
-def _trust(settings: AuthSettings, claims: "list[OperatorClaims]") -> Iterator[tuple[str, str]]:
+def _trust(settings: AuthSettings) -> Iterator[tuple[str, str]]:
     if settings.operator_mode:
         from gossamer.auth.settings_validation import validate_settings
 
-        if settings.resolver is None and len(claims) == 1 and claims[0].account_server_url:
-            url = quoted(claims[0].account_server_url)
-            why = Feature.URL_RESOLVER.value
-            yield (
-                _OPERATORS,
-                f"the operator's account server {url} is not available yet ({why}); name a resolver to start",
-            )
         for text in validate_settings(settings, server_version=NATS_VERSION):
             yield next((path for mark, path in _PATHS.items() if mark in text), _OPERATORS), text
         return

@@ -12,6 +12,10 @@ class MemoryResolver:
         """``preload``: pairs of account key and JWT."""
         self._preload = dict(preload)
 
+    def replace(self, preload: Iterable[tuple[str, str]]) -> None:
+        """The configuration has changed."""
+        self._preload = dict(preload)
+
     def stored(self, key: str) -> str | None:
         """See Resolver."""
         return self._preload.get(key)

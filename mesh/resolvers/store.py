@@ -35,13 +35,15 @@ class _Times(Struct):
     """The members of a claim that are about time."""
 
     exp: int = 0
+    iat: int = 0
 
 
 class _Entry(Struct):
-    """``digest`` is empty until the file has been read; ``expires`` is unix seconds, 0: never."""
+    """``digest`` is empty until the file has been read; times are unix seconds, ``expires`` 0: never."""
 
     digest: bytes = b""
     expires: int = 0
+    issued_at: int = 0
     used_ns: int = 0
 
 
@@ -96,6 +98,24 @@ class DirectoryStore:
         entry.used_ns = self._clock.monotonic_ns()
         self._note(key, entry, text)
         return text
+
+    def rank(self, key: str) -> tuple[int, bytes] | None:
+        """How new the JWT is, as ``gossamer.auth.resolver.rank_of``; None: there is none, or it is damaged."""
+        try:
+            if self.read(key) is None:
+                return None
+        except ResolverError:
+            return None
+        entry = self._entries[key]
+        return entry.issued_at, entry.digest
+
+    def write_newer(self, key: str, text: str, rank: tuple[int, bytes]) -> bool:
+        """Keep this JWT of that rank unless there is one as new (section 26.2). Raises StoreFull, ResolverError."""
+        present = self.rank(key)
+        if present is not None and present >= rank:
+            return False
+        self.write(key, text)
+        return True
 
     def write(self, key: str, text: str) -> None:
         """Keep this JWT, whatever was there. Raises StoreFull, ResolverError."""
@@ -233,7 +253,8 @@ class DirectoryStore:
             return
         self._digest ^= int.from_bytes(entry.digest or _NOTHING, "big") ^ int.from_bytes(digest, "big")
         entry.digest = digest
-        entry.expires = _expiry(text)
+        times = _times(text)
+        entry.expires, entry.issued_at = times.exp, times.iat
 
     def _forget(self, key: str) -> None:
         entry = self._entries.pop(key)
@@ -241,12 +262,12 @@ class DirectoryStore:
         self._digest ^= int.from_bytes(entry.digest or _NOTHING, "big")
 
 
-def _expiry(text: str) -> int:
-    """When a JWT expires, without believing it; 0: never, or it is none."""
+def _times(text: str) -> _Times:
+    """When a JWT was issued and when it expires, without believing it; zeros for what is none."""
     chunks = text.split(".")
     if len(chunks) != 3:
-        return 0
+        return _Times()
     try:
-        return msgspec.json.decode(decode_chunk(chunks[1]), type=_Times).exp
+        return msgspec.json.decode(decode_chunk(chunks[1]), type=_Times)
     except (TokenError, msgspec.MsgspecError, UnicodeDecodeError):
-        return 0
+        return _Times()

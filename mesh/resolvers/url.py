@@ -1,6 +1,5 @@
 """Accounts that an HTTP server knows (spec auth section 22.1: URL)."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from gossamer.auth.resolver import ResolverError
@@ -66,8 +65,8 @@ class UrlResolver:
                 body = await answer.content.read(_BYTES_MAX + 1)
                 while len(body) <= _BYTES_MAX and (more := await answer.content.read(_BYTES_MAX)):
                     body += more
-        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            why = f"no answer within {self._timeout_s:g} s" if isinstance(error, asyncio.TimeoutError) else str(error)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            why = f"no answer within {self._timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise ResolverError(f'could not fetch <"{url}">: {why}') from None
         if len(body) > _BYTES_MAX:
             raise ResolverError(f'could not fetch <"{url}">: the answer is no JWT: longer than {_BYTES_MAX} bytes')

@@ -92,8 +92,18 @@ def test_what_does_not_go_with_operators(loaded, text, message):
 def test_operators_need_a_resolver(loaded):
     found = loaded(f"operator: {operator_jwt()}")
     assert [fault.text for fault in found.faults] == ["operators require an account resolver to be configured"]
-    found = loaded(f"operator: {operator_jwt(account_server_url='http://a.example/jwt')}")
-    assert '"http://a.example/jwt" is not available yet (the URL resolver' in found.faults[0].text
+    found = loaded(f"operator: {operator_jwt(account_server_url='nats://a.example')}")
+    assert [fault.text for fault in found.faults] == ["operators require an account resolver to be configured"]
+
+
+def test_the_server_of_accounts_that_the_operator_names(loaded):
+    named = operator_jwt(account_server_url="http://a.example/jwt")
+    found = loaded(f"operator: {named}")
+    assert found.faults == ()
+    resolver = found.options.authorization.resolver
+    assert (resolver.kind, resolver.url) == ("url", "http://a.example/jwt/accounts/")
+    assert loaded(f"operator: {named}\nresolver: MEM").options.authorization.resolver.kind == "memory"
+    assert loaded("resolver: URL(http://a/b)").options.authorization.resolver.url == "http://a/b/"
 
 
 def test_a_directory_needs_a_system_account(loaded):

@@ -106,6 +106,8 @@ def _resolver(processing: Processing, key: str, node: Node) -> ResolverSettings 
         timeout_ns=values.get("timeout") or default.timeout_ns,
         allow_delete=values.get("allow_delete", False),
         hard_delete=values.get("hard_delete", False),
+        refuse_rollback=values.get("refuse_rollback", False),
+        accept_untrusted=values.get("accept_untrusted", False),
     )
 
 
@@ -116,9 +118,7 @@ def _named_resolver(processing: Processing, node: Node) -> ResolverSettings | No
     found = _URL.fullmatch(text)
     if found is None:
         raise Wrong(_RESOLVER_FORM)
-    text = f'"resolver: URL" is not available yet ({Feature.URL_RESOLVER.value}); write MEMORY or a directory to start'
-    processing.error(node, text)
-    return ResolverSettings(kind="url", url=found[1])
+    return ResolverSettings(kind="url", url=found[1] if found[1].endswith("/") else f"{found[1]}/")
 
 
 def _preload(processing: Processing, key: str, node: Node) -> tuple[tuple[str, str], ...]:
@@ -201,6 +201,18 @@ BLOCKS = (
             Row(keys=("timeout",), type=DURATION_PLAIN, default="1.9s", doc="How long a lookup may take."),
             Row(keys=("allow_delete",), type=BOOLEAN, default="false", doc="JWTs may be deleted; full only."),
             Row(keys=("hard_delete",), type=BOOLEAN, default="false", doc="Deleted ones are not kept aside."),
+            Row(
+                keys=("refuse_rollback",),
+                type=BOOLEAN,
+                default="false",
+                doc="A push of an older JWT than the present one is refused, not only logged. Gossamer only.",
+            ),
+            Row(
+                keys=("accept_untrusted",),
+                type=BOOLEAN,
+                default="false",
+                doc="Pushed JWTs that no trusted key signed are stored, as nats-server does. Gossamer only.",
+            ),
         ),
         lenient=True,
     ),
