@@ -62,6 +62,19 @@ class ReasonCode(StrEnum):
     STALE = "stale"
     KICKED = "kicked"
     INTERNAL = "internal"
+    # Why an import is not in force (section 17).
+    EXPORTER_UNKNOWN = "exporter_unknown"
+    NOT_EXPORTED = "not_exported"
+    IMPORTER_NOT_LISTED = "importer_not_listed"
+    TOKEN_POSITION = "token_position"
+    ACTIVATION_MISSING = "activation_missing"
+    ACTIVATION_INVALID = "activation_invalid"
+    ACTIVATION_EXPIRED = "activation_expired"
+    ACTIVATION_REVOKED = "activation_revoked"
+    IMPORT_SUBJECT = "import_subject"
+    IMPORT_DUPLICATE = "import_duplicate"
+    IMPORT_CYCLE = "import_cycle"
+    MAPPING_SUBJECT = "mapping_subject"
 
 
 class Reason(Struct, frozen=True, kw_only=True):

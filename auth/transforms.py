@@ -201,7 +201,7 @@ def _parsed(source: str, destination: str) -> tuple[Token, ...]:
 class _Stars(NamedTuple):
     """How many ``*`` the source has, and whether it has any wildcard at all."""
 
-    count: int
+    stars: int
     wild: bool
 
 
@@ -267,7 +267,7 @@ def _malformed(text: str) -> TransformError:
 
 
 def _index(number: int, stars: _Stars, text: str) -> int:
-    if not 1 <= number <= stars.count:
+    if not 1 <= number <= stars.stars:
         which = f": [{number}]" if stars.wild else ""
         raise TransformError(f"{_BAD}wildcard index out of range in {text}{which}")
     return number
