@@ -145,6 +145,8 @@ class Node:
             self._thread.stop()
         self.pump.finish()
         self.judge.stop()
+        if self.judge.desk is not None:
+            self.judge.desk.stop()
         if not ending:
             self.engine.destroy()
         self.journal.info("Server Exiting..")
@@ -280,8 +282,42 @@ class Node:
             log=self.journal,
             headers=not options.no_header_support,
         )
+        self._make_callout()
         self.listener = ClientListener(self.engine, self.welcome, self.judge, port)
         self.pump = Pump(self.engine, world.clock, self._handlers(), self._failed)
+
+    def _make_callout(self) -> None:
+        """Where a callout service may have to decide about somebody: who asks it."""
+        settings = self.options.authorization
+        if settings.callout is None and not settings.operator_mode:
+            return
+        from gossamer.auth.claims.callout import ServerIdentity
+        from gossamer.mesh.peers.callout import CalloutDesk, unknown_parts
+
+        for text in unknown_parts(settings):
+            self.journal.error(text)
+
+        def server() -> ServerIdentity:
+            return ServerIdentity(
+                name=self.name,
+                host=self.options.host,
+                id=self.identity.server_id,
+                version=NATS_VERSION,
+                cluster=self.cluster_name,
+                tags=self.options.server_tags,
+            )
+
+        self.judge.desk = CalloutDesk(
+            self.engine,
+            self.accounts,
+            self.subscribe,
+            signer=self.identity.signer,
+            curve=self.identity.curve,
+            server=server,
+            clock=self.world.clock,
+            randomness=self.world.randomness,
+            log=self.journal,
+        )
 
     def _make_routes(self) -> "RouteManager | None":
         cluster = self.options.cluster

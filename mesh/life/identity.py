@@ -10,21 +10,26 @@ _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """``server_id`` is a public server nkey, ``xkey`` a public curve key; the private halves are not needed yet and
-    not kept."""
+    """``server_id`` is a public server nkey, ``xkey`` a public curve key; ``signer`` and ``curve`` are the pairs they
+    belong to."""
 
     server_id: str
     server_name: str
     xkey: str
+    signer: KeyPair
+    curve: CurveKeyPair
 
 
 def make_identity(server_name: str, randomness: Randomness) -> Identity:
     """An empty ``server_name`` becomes the id."""
-    server_id = KeyPair.generate(KeyKind.SERVER, randomness.token).public
+    signer = KeyPair.generate(KeyKind.SERVER, randomness.token)
+    curve = CurveKeyPair.generate(randomness.token)
     return Identity(
-        server_id=server_id,
-        server_name=server_name or server_id,
-        xkey=CurveKeyPair.generate(randomness.token).public,
+        server_id=signer.public,
+        server_name=server_name or signer.public,
+        xkey=curve.public,
+        signer=signer,
+        curve=curve,
     )
 
 

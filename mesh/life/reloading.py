@@ -76,6 +76,7 @@ async def apply(node: "Node", now: Options) -> None:
     node.configure_engine(now)
     node.clients.limits = now.limits
     old_judge, node.judge = node.judge, judge
+    judge.desk = old_judge.desk
     node.clients.judge = judge
     _follow_address(node, now, judge)
     gone = node.accounts.apply(now.authorization)
@@ -124,10 +125,11 @@ async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
                 node.clients.unbind(client)
         else:
             attempt = client.attempt or judge.attempt(client, SILENT, b"")
-            if judge.is_slow(attempt):
-                slow.append((client, attempt, judge.decide_aside(attempt)))
+            found = judge.verdict(attempt)
+            if isinstance(found, asyncio.Future):
+                slow.append((client, attempt, found))
             else:
-                _follow_verdict(node, client, attempt, judge.decide(attempt))
+                _follow_verdict(node, client, attempt, found)
     for client, attempt, future in slow:
         verdict = await future
         if node.clients.find(client.link) is client and client.account is not None:
@@ -136,7 +138,10 @@ async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
 
 def _follow_verdict(node: "Node", client: Client, attempt: Attempt, verdict: Admission | Refusal) -> None:
     assert client.account is not None, "only who is admitted is judged again"
-    if isinstance(verdict, Refusal):
+    came_through = client.admission.proxy if client.admission is not None else ""
+    if came_through and came_through not in node.options.authorization.trusted_proxies:
+        node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.PROXY_NOT_TRUSTED)
+    elif isinstance(verdict, Refusal):
         if node.judge.knows_user(attempt):
             node.clients.refuse(client, AUTHORIZATION_VIOLATION, node.judge.close_reason(verdict))
         else:

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from gossamer.auth.authenticator import Authenticator
+    from gossamer.auth.callout.question import Asked, Question
     from gossamer.auth.decisions import Admission, Attempt, Refusal
     from gossamer.auth.permissions import Permissions
     from gossamer.auth.resolver import AccountSource, DecodedSource
+    from gossamer.auth.xkeys import CurveKeyPair
     from gossamer.mesh.accounts.live import LiveAccounts
+    from gossamer.mesh.peers.callout import CalloutDesk
     from gossamer.mesh.peers.client import Client
 
 #: Password hashes computed at the same time; one takes about 50 ms of a core.
@@ -43,6 +46,7 @@ class Judge:
         self.settings = settings
         self.source: AccountSource | DecodedSource | None = live
         self._live = live
+        self.desk: CalloutDesk | None = None  # set by the node once it can ask callout services
         self.system_account = system_account_name(settings)
         self.required = self.announced = self.anonymous = self.wants_nonce = False
         self.timeout_ns = 0
@@ -87,46 +91,97 @@ class Judge:
                 name=client.name,
                 lang=client.lang,
                 version=client.version,
+                protocol=connect.protocol,
             ),
             client_host=client.host,
             nonce=nonce,
+            link=client.link,
         )
 
     def verdict(self, attempt: "Attempt") -> "Admission | Refusal | asyncio.Future[Admission | Refusal]":
-        """The verdict, or a future of it where it takes a while: a password hash, an account that must be fetched."""
+        """The verdict, or a future of it where it takes a while: a password hash, an account that must be fetched, a
+        callout service that is to be asked."""
         if self.is_slow(attempt):
             return self.decide_aside(attempt)
         if self._live is None:
-            return self.decide(attempt)
+            return self._asked(self._weigh(attempt))
         from gossamer.auth.resolver import AccountPending
 
         try:
-            return self.decide(attempt)
+            weighed = self._weigh(attempt)
         except AccountPending as pending:
             return asyncio.get_running_loop().create_task(self._decide_later(attempt, pending.key))
+        return self._asked(weighed)
 
     def is_slow(self, attempt: "Attempt") -> bool:
         """Would ``decide`` compute a password hash?"""
         return self._authenticator is not None and self._authenticator.slow(attempt)
 
     def decide(self, attempt: "Attempt") -> "Admission | Refusal":
-        """The verdict of this moment."""
+        """The verdict of this moment, without asking anybody: whom a callout service decides about is refused."""
         assert self._authenticator is not None, "an open server has nothing to decide"
         return self._authenticator.decide(attempt, self._clock.wall_ns() / _SECOND_NS)
 
     def decide_aside(self, attempt: "Attempt") -> "asyncio.Future[Admission | Refusal]":
-        """The same in a thread, a few at a time, in the order of asking."""
+        """The verdict, thought about in a thread, a few at a time, in the order of asking."""
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="gossamer-hash")
-        return asyncio.get_running_loop().run_in_executor(self._pool, self.decide, attempt)
+        loop = asyncio.get_running_loop()
+        if self.settings.callout is None:
+            return loop.run_in_executor(self._pool, self.decide, attempt)
+        return loop.create_task(self._ask_after(loop.run_in_executor(self._pool, self._weigh, attempt)))
 
     async def _decide_later(self, attempt: "Attempt", key: str) -> "Admission | Refusal":
         """Once the account has been fetched, or could not be."""
         assert self._live is not None, "only live accounts are fetched"
         await asyncio.wait([self._live.fetch(key)])
-        return self.decide(attempt)
+        verdict = self._asked(self._weigh(attempt))
+        return await verdict if isinstance(verdict, asyncio.Future) else verdict
+
+    # --- what a callout service decides ---------------------------------------------------------------------------
+    def _weigh(self, attempt: "Attempt") -> "Admission | Refusal | Question":
+        assert self._authenticator is not None, "an open server has nothing to decide"
+        return self._authenticator.weigh(attempt, self._clock.wall_ns() / _SECOND_NS)
+
+    def _asked(
+        self, weighed: "Admission | Refusal | Question"
+    ) -> "Admission | Refusal | asyncio.Future[Admission | Refusal]":
+        from gossamer.auth.callout.question import DEFAULT_TIMEOUT_NS, Question
+
+        if not isinstance(weighed, Question):
+            return weighed
+        if self.desk is None:
+            from gossamer.auth.callout.answer import unavailable
+
+            return unavailable(weighed, "this server has no way to ask")
+        return self.desk.ask(weighed, self._answered, self.settings.timeout_ns or DEFAULT_TIMEOUT_NS)
+
+    async def _ask_after(self, weighing: "asyncio.Future[Admission | Refusal | Question]") -> "Admission | Refusal":
+        verdict = self._asked(await weighing)
+        return await verdict if isinstance(verdict, asyncio.Future) else verdict
+
+    def _answered(
+        self, question: "Question", asked: "Asked", body: bytes, curve: "CurveKeyPair"
+    ) -> "Admission | Refusal | asyncio.Future[Admission | Refusal]":
+        from gossamer.auth.resolver import AccountPending
+
+        assert self._authenticator is not None, "only who can be asked about has an answer"
+        now = self._clock.wall_ns() / _SECOND_NS
+        try:
+            return self._authenticator.answered(question, asked, body, now, curve=curve)
+        except AccountPending as pending:
+            return asyncio.get_running_loop().create_task(self._answer_later(question, asked, body, curve, pending.key))
+
+    async def _answer_later(
+        self, question: "Question", asked: "Asked", body: bytes, curve: "CurveKeyPair", key: str
+    ) -> "Admission | Refusal":
+        """Once the account that the service chose has been fetched, or could not be."""
+        assert self._authenticator is not None, "see _answered"
+        assert self._live is not None, "only live accounts are fetched"
+        await asyncio.wait([self._live.fetch(key)])
+        return self._authenticator.answered(question, asked, body, self._clock.wall_ns() / _SECOND_NS, curve=curve)
 
     def stop(self) -> None:
         """Verdicts still being thought about are dropped."""
@@ -158,6 +213,7 @@ def says_anything(settings: AuthSettings) -> bool:
         or settings.operator_mode
         or settings.proxy_required
         or settings.trusted_proxies
+        or settings.callout is not None
     )
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from gossamer.auth.settings import UserSettings
+from gossamer.auth.settings import GLOBAL_ACCOUNT, CalloutSettings, UserSettings
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
 from gossamer.mesh.options.processing import Processing
 from gossamer.mesh.options.rows import permissions, users
 from gossamer.mesh.options.rows.permissions import PERMISSIONS
 from gossamer.mesh.options.rows.users import take_names, user_entries
-from gossamer.mesh.options.table import Feature, Reload, Row, Type, Wrong, block
+from gossamer.mesh.options.table import Reload, Row, Type, Wrong, block
 from gossamer.mesh.options.types import ARRAY_OF_TEXT, BOOLEAN, TEXT, as_map, as_text, seconds, shown
 
 _HIGH_TIMEOUT_S = 60
@@ -53,7 +53,7 @@ def _users(processing: Processing, key: str, node: Node) -> tuple[UserSettings, 
     return user_entries(processing, node)
 
 
-def _callout(processing: Processing, key: str, node: Node) -> dict[str, Any]:
+def _callout(processing: Processing, key: str, node: Node) -> CalloutSettings:
     if not isinstance(node.value, dict):
         raise Wrong(f"Expected authorization callout to be a map/struct, got {shown(node)}")
     values = processing.block("auth_callout", node)
@@ -63,7 +63,13 @@ def _callout(processing: Processing, key: str, node: Node) -> dict[str, Any]:
         processing.error(last, "Authorization callouts require an issuer to be specified")
     if "issuer" in values and not values.get("auth_users"):
         processing.error(last, "Authorization callouts require authorized users to be specified")
-    return values or {"auth_callout": True}
+    return CalloutSettings(
+        issuer=values.get("issuer", ""),
+        auth_users=tuple(values.get("auth_users", ())),
+        account=values.get("account") or GLOBAL_ACCOUNT,
+        xkey=values.get("xkey", ""),
+        allowed_accounts=tuple(values.get("allowed_accounts", ())),
+    )
 
 
 def _callout_key(kind: str, what: str) -> Callable[[Processing, str, Node], str]:
@@ -177,17 +183,24 @@ BLOCKS = (
                 keys=("auth_callout", "auth_hook"),
                 type=Type("block auth_callout", _callout),
                 doc="Ask a service who may come in.",
+                fields=("authorization.callout",),
                 name="AuthCallout",
-                waits_for=Feature.CALLOUT,
+            ),
+            Row(
+                keys=("lenient_callout",),
+                type=BOOLEAN,
+                fields=("authorization.lenient_callout",),
+                doc="Take answers of a callout service as nats-server does: networks, connection types and limits of "
+                "the users it grants are not looked at, nor is the signature of a sealed answer. Not in nats-server.",
+                reload=Reload.YES,
             ),
             Row(
                 keys=("proxy_required",),
                 type=BOOLEAN,
-                default="false",
+                fields=("authorization.proxy_required",),
                 doc="Only through a trusted proxy.",
                 name="ProxyRequired",
                 since="2.12",
-                waits_for=Feature.PROXIES,
             ),
         ),
     ),

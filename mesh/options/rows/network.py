@@ -68,7 +68,6 @@ TOP = (
         doc="Proxies that may vouch for connections.",
         reload=Reload.PARTLY,
         since="2.12",
-        waits_for=Feature.PROXIES,
     ),
     Row(
         keys=("no_header_support",),

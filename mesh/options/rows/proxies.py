@@ -3,7 +3,7 @@
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
 from gossamer.mesh.options.processing import Processing
-from gossamer.mesh.options.table import Row, Type, Wrong, block
+from gossamer.mesh.options.table import Reload, Row, Type, Wrong, block
 from gossamer.mesh.options.types import array_of_blocks, as_text
 
 
@@ -16,6 +16,18 @@ def _proxy_key(processing: Processing, key: str, node: Node) -> str:
     return text
 
 
+_ENTRIES = array_of_blocks(
+    "proxies.trusted",
+    "expected proxies' trusted field to be an array, got {type}",
+    "expected proxies' trusted entry to be a map/struct, got {type}",
+)
+
+
+def _trusted(processing: Processing, key: str, node: Node) -> tuple[str, ...]:
+    entries = _ENTRIES.convert(processing, key, node)
+    return tuple(dict.fromkeys(entry["key"] for entry in entries if "key" in entry))
+
+
 BLOCKS = (
     block(
         "proxies",
@@ -23,12 +35,10 @@ BLOCKS = (
         (
             Row(
                 keys=("trusted",),
-                type=array_of_blocks(
-                    "proxies.trusted",
-                    "expected proxies' trusted field to be an array, got {type}",
-                    "expected proxies' trusted entry to be a map/struct, got {type}",
-                ),
-                doc="The proxies.",
+                type=Type(_ENTRIES.name, _trusted),
+                fields=("authorization.trusted_proxies",),
+                doc="The proxies. Connections of one that is removed are closed.",
+                reload=Reload.YES,
             ),
         ),
     ),

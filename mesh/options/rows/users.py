@@ -7,7 +7,7 @@ from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import Place, quoted
 from gossamer.mesh.options.processing import Processing
 from gossamer.mesh.options.rows.permissions import PERMISSIONS
-from gossamer.mesh.options.table import Feature, Row, Type, Wrong, block
+from gossamer.mesh.options.table import Row, Type, Wrong, block
 from gossamer.mesh.options.types import BOOLEAN, TEXT, as_text, shown
 
 CONNECTION_TYPES = ("STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS")
@@ -136,7 +136,6 @@ BLOCKS = (
                 default="false",
                 doc="Only through a trusted proxy.",
                 since="2.12",
-                waits_for=Feature.PROXIES,
             ),
         ),
     ),
