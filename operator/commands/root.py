@@ -35,6 +35,17 @@ SECTIONS = (_MESH, _OBJECTS, _SHARING, _STORE)
 
 #: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
+    "revocation": Entry(
+        f"{_HERE}.revocations", "revocation", "Void credentials of users: by name, by key, or all.", _OBJECTS
+    ),
+    "mapping": Entry(f"{_HERE}.mappings", "mapping", "Map subjects of an account to others, in shares.", _SHARING),
+    "import": Entry(
+        f"{_HERE}.imports", "import_group", "Use subjects of other accounts; or adopt a store of nsc.", _SHARING
+    ),
+    "export": Entry(f"{_HERE}.exports", "export", "Offer subjects of an account to others.", _SHARING),
+    "activation": Entry(
+        f"{_HERE}.activations", "activation", "Let accounts import a private export; take that back.", _SHARING
+    ),
     "account": Entry(f"{_HERE}.account", "account", "Create, edit, list, describe and delete accounts.", _OBJECTS),
     "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context.", _STORE),
     "explain": Entry(
@@ -45,6 +56,7 @@ COMMANDS = {
         f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go.", _OBJECTS
     ),
     "key": Entry(f"{_HERE}.key", "key", "List, make and show keys.", _STORE),
+    "keys": Entry(f"{_HERE}.custody", "keys", "Seal the keystore, unlock it, take keys offline.", _STORE),
     "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators.", _OBJECTS),
     "user": Entry(
         f"{_HERE}.user", "user", "Create, edit, list, describe and delete users; write credentials.", _OBJECTS

@@ -128,7 +128,7 @@ class AgentVault:
     """A vault whose master key is in an agent."""
 
     def __init__(self, path: Path, envelope: str) -> None:
-        self._path = path
+        self.path = path
         self._envelope = envelope
 
     def seal(self, label: str, content: bytes) -> bytes:
@@ -159,7 +159,7 @@ class AgentVault:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(ANSWER_TIMEOUT_S)
-                connection.connect(str(self._path))
+                connection.connect(str(self.path))
                 if _peer_user(connection) != os.getuid():
                     raise SealingError("the agent belongs to another user")
                 _send(connection, msgspec.json.encode(ask))

@@ -94,10 +94,12 @@ def new_master() -> bytes:
     return os.urandom(MASTER_BYTES)
 
 
-def new_envelope(master: bytes, *, passphrase: bytes = b"", recipients: Iterable[str] = ()) -> Envelope:
+def new_envelope(
+    master: bytes, *, passphrase: bytes = b"", recipients: Iterable[str] = (), identity: str = ""
+) -> Envelope:
     """An envelope with a slot for the passphrase (if not empty) and each recipient. Raises SealingError for a
-    recipient that is no ``X`` key."""
-    identity = os.urandom(16).hex()
+    recipient that is no ``X`` key. ``identity``: the id of a master key that has one already."""
+    identity = identity or os.urandom(16).hex()
     return Envelope(
         id=identity,
         passphrase=_passphrase_slot(master, identity, passphrase) if passphrase else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from gossamer.auth.keys import KeyKind, KeyPair, NkeyError, decode_seed, encode_seed, is_public, public_kind
 from gossamer.auth.xkeys import CurveKeyPair
 from gossamer.operator.custody.custodian import Custodian
+from gossamer.operator.custody.sealing import is_sealed
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.changes import ChangeSet, existing_file
 
@@ -55,15 +56,23 @@ class Keystore:
                 )
 
     def seed(self, public: str) -> str | None:
-        """The stored seed of a key, also of a curve key; None when there is no file or it holds the public key only.
+        """The seed of a key, also of a curve key; None when there is no file or it holds the public key only, and the
+        seed was not handed in either.
 
         Raises Failure when the file is broken or holds another key's seed.
         """
+        found = self.stored_seed(public)
+        if found is None:
+            found = next((seed for seed in self.custodian.handed_seeds() if public_of_seed(seed) == public), None)
+        return found
+
+    def stored_seed(self, public: str) -> str | None:
+        """The seed in the key's file, not one that was handed in. Raises Failure like ``seed``."""
         path = self.key_path(public)
         content = self._read(public, path)
         text = public if content is None else content.decode("ascii", "replace").strip()
         if text == public:
-            return next((seed for seed in self.custodian.handed_seeds() if public_of_seed(seed) == public), None)
+            return None
         if public_of_seed(text) != public:
             raise Failure(
                 f"{path} does not hold the seed of {public}",
@@ -79,8 +88,12 @@ class Keystore:
         return None if text is None else KeyPair.from_seed(text)
 
     def has_seed(self, public: str) -> bool:
-        """Is the seed stored, and the right one?"""
-        return self.seed(public) is not None
+        """Is the seed stored, and the right one? A sealed one is believed: nothing is unlocked for this question."""
+        return is_sealed(self._changes.read(self.key_path(public)) or b"") or self.seed(public) is not None
+
+    def put_public(self, public: str) -> None:
+        """Keep the public key only: the seed is elsewhere."""
+        self._changes.write(self.key_path(public), public.encode())
 
     def is_offline(self, public: str) -> bool:
         """Does the file hold the public key only: the seed is kept elsewhere?"""

@@ -130,7 +130,11 @@ class _Audit:
             if text is None:
                 return
             held = parse_credentials(text).claims
-        except (Failure, CredentialsError) as error:
+        except Failure as error:
+            if error.code != "locked-keystore":
+                self._error(label, f"its credentials {path} are broken: {error}")
+            return
+        except CredentialsError as error:
             self._error(label, f"its credentials {path} are broken: {error}")
             return
         if held.subject != claims.subject:
@@ -143,7 +147,10 @@ class _Audit:
             try:
                 self.workspace.keystore.seed(public)
             except Failure as failure:
-                self._error(label, failure.message)
+                if failure.code != "locked-keystore":
+                    self._error(label, failure.message)
+                elif not any(finding.message == failure.message for finding in self.findings):
+                    self._warn(self.operator, failure.message)
 
     def _open(self, label: str, read: Callable[[], Opened]) -> Opened | None:
         self.objects.append(label)

@@ -19,9 +19,8 @@ def operator_identity(keystore: Keystore, operator: OperatorClaims, wish: str = 
         return _wished(keystore, wish, KeyKind.OPERATOR, [operator.subject], f"operator {operator.name!r}")
     pair = keystore.signer(operator.subject)
     if pair is None:
-        raise _unavailable(
-            f"the identity seed of operator {operator.name!r} ({operator.subject}) is not in the keystore"
-        )
+        where = "is kept offline" if keystore.is_offline(operator.subject) else "is not in the keystore"
+        raise _unavailable(f"the identity seed of operator {operator.name!r} ({operator.subject}) {where}")
     return pair
 
 
@@ -90,6 +89,6 @@ def _unavailable(message: str, hint: str = "") -> Failure:
     return Failure(
         message,
         code="no-signer",
-        hint=f"put it there, or name the file that holds it with -K{hint}",
+        hint=f"put it there, name the file that holds it with -K, or sign elsewhere: gossamer signer request{hint}",
         exit_code=ExitCode.SIGNER_UNAVAILABLE,
     )
