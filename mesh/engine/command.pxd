@@ -25,6 +25,10 @@ cdef enum:
     COMMAND_SUBSCRIBE = 21
     COMMAND_UNSUBSCRIBE = 22
     COMMAND_PUBLISH = 23
+    COMMAND_MAPPING = 24
+    COMMAND_IMPORT = 25
+    COMMAND_REMOVE_IMPORT = 26
+    COMMAND_DESCRIBE = 27
 
 cdef enum:
     ADMIT_VERBOSE = 1
@@ -42,6 +46,10 @@ cdef enum:
     ROUTE_LEAF_ORIGIN = 2
     ROUTE_LEAF_ORIGIN_UNSUBSCRIBE = 4
     ROUTE_POOLED = 8
+
+cdef enum:
+    IMPORT_SERVICE = 1
+    IMPORT_SHARE = 2            # the response type stands from bit 8 on
 
 cdef enum:
     ACCOUNT_DEDICATED = 1

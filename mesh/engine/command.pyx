@@ -21,12 +21,15 @@ from gossamer.mesh.engine.links cimport (
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.sharing cimport import_enter, import_free, import_remove, mapping_free, mapping_remove, mapping_set
+from gossamer.mesh.engine.subject cimport subject_wildcard
 from gossamer.mesh.engine.subscriptions cimport (
     own_subscribe,
     own_unsubscribe,
     subscriptions_end_all,
     subscriptions_recheck,
 )
+from gossamer.mesh.engine.transform cimport program_read
 from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_VIOLATION,
     KIND_CLIENT,
@@ -44,8 +47,11 @@ from gossamer.mesh.engine.types cimport (
     Configuration,
     Core,
     Entry,
+    Import,
     Link,
     Listener,
+    MapTarget,
+    Mapping,
     Message,
     Permission,
     RouteState,
@@ -277,6 +283,72 @@ cdef void publish(Core* core, Command* command) noexcept nogil:
         publish_own(core, &message, entry)
 
 
+cdef void set_mapping(Core* core, Command* command) noexcept nogil:
+    """The blob: the source, padded to eight bytes, then for each of ``c`` targets int64 bound and the program."""
+    cdef Account* account = account_by_id(core, <uint64_t>command.b)
+    cdef uint32_t source_size = command.size[0]
+    cdef uint32_t count = <uint32_t>command.c
+    cdef char* at = command.blob + ((source_size + 7) & ~<uint32_t>7)
+    cdef Mapping* mapping
+    cdef int64_t until
+    cdef uint32_t i
+    if account == NULL:
+        return
+    if count == 0:
+        mapping_remove(core, account, command.blob, source_size)
+        return
+    mapping = <Mapping*>calloc(1, sizeof(Mapping) + count * sizeof(MapTarget) + source_size + SLACK)
+    if mapping == NULL:
+        return
+    mapping.targets = <MapTarget*>(mapping + 1)
+    mapping.source = <char*>(mapping.targets + count)
+    mapping.source_size = source_size
+    memcpy(mapping.source, command.blob, source_size)
+    mapping.literal = not subject_wildcard(mapping.source, source_size)
+    for i in range(count):
+        memcpy(&until, at, 8)
+        at += 8
+        mapping.targets[i].until = <uint32_t>until
+        mapping.targets[i].program = program_read(mapping.source, source_size, &at)
+        if mapping.targets[i].program == NULL:
+            mapping_free(mapping)
+            return
+        mapping.count = i + 1
+    mapping_set(core, account, mapping)
+
+
+cdef void enter_import(Core* core, Command* command) noexcept nogil:
+    """``a`` the id, ``b`` importer, ``c`` exporter, ``d`` flags, ``e`` threshold, ``f`` sampling; the blob: the pattern
+    that the program starts from, padded to eight bytes, then the program."""
+    cdef Import* one
+    cdef Account* account = account_by_id(core, <uint64_t>command.b)
+    cdef Account* exporter = account_by_id(core, <uint64_t>command.c)
+    cdef char* at = command.blob + ((command.size[0] + 7) & ~<uint32_t>7)
+    if account == NULL or exporter == NULL:
+        return
+    one = <Import*>calloc(1, sizeof(Import))
+    if one == NULL:
+        return
+    one.id = <uint32_t>command.a
+    one.account = account
+    one.exporter = exporter
+    one.service = (command.d & IMPORT_SERVICE) != 0
+    one.share = (command.d & IMPORT_SHARE) != 0
+    one.response = <uint8_t>(command.d >> 8)
+    one.threshold_ns = command.e
+    one.sampling = <int>command.f
+    one.program = program_read(command.blob, command.size[0], &at)
+    one.local = command.blob            # for a stream import it is the pattern in the exporter
+    one.local_size = command.size[0]
+    one.subject = one.local
+    one.subject_size = one.local_size
+    command.blob = NULL
+    if one.program == NULL:
+        import_free(one)
+        return
+    import_enter(core, one)
+
+
 cdef void set_permission(Core* core, Permission* permission) noexcept nogil:
     cdef uint32_t capacity
     cdef Permission** grown
@@ -348,6 +420,12 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
             link_ready(core, link)
     elif op == COMMAND_JOIN_ROUTE:
         join_route(core, link, command)
+    elif op == COMMAND_DESCRIBE:
+        free(link.described)
+        link.described = command.blob
+        link.described_front = command.size[0]
+        link.described_size = command.size[0] + command.size[1]
+        command.blob = NULL
 
 
 cdef void run(Core* core, Command* command) noexcept nogil:
@@ -392,6 +470,12 @@ cdef void run(Core* core, Command* command) noexcept nogil:
         own_unsubscribe(core, command.a)
     elif op == COMMAND_PUBLISH:
         publish(core, command)
+    elif op == COMMAND_MAPPING:
+        set_mapping(core, command)
+    elif op == COMMAND_IMPORT:
+        enter_import(core, command)
+    elif op == COMMAND_REMOVE_IMPORT:
+        import_remove(core, command.a)
     else:
         link_command(core, command)
 

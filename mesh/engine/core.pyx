@@ -7,6 +7,7 @@ made, so that the engine waits for a memory copy and not for Python.
 """
 
 import os
+from struct import pack
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -33,21 +34,27 @@ from gossamer.mesh.engine.command cimport (
     COMMAND_CLOSE,
     COMMAND_CLOSE_LISTENER,
     COMMAND_CONFIGURE,
+    COMMAND_DESCRIBE,
     COMMAND_EXPIRE,
     COMMAND_FEED,
     COMMAND_HOLD,
+    COMMAND_IMPORT,
     COMMAND_JOIN_ROUTE,
     COMMAND_LISTEN,
+    COMMAND_MAPPING,
     COMMAND_PERMISSION,
     COMMAND_PING,
     COMMAND_PUBLISH,
     COMMAND_REMOVE_ACCOUNT,
+    COMMAND_REMOVE_IMPORT,
     COMMAND_REMOVE_PERMISSION,
     COMMAND_RESUME,
     COMMAND_SEND,
     COMMAND_SET_INFO,
     COMMAND_SUBSCRIBE,
     COMMAND_UNSUBSCRIBE,
+    IMPORT_SERVICE,
+    IMPORT_SHARE,
     ROUTE_HEADERS,
     ROUTE_LEAF_ORIGIN,
     ROUTE_LEAF_ORIGIN_UNSUBSCRIBE,
@@ -70,11 +77,20 @@ from gossamer.mesh.engine.output cimport output_destroy
 from gossamer.mesh.engine.permission cimport pattern_list_set, permission_free
 from gossamer.mesh.engine.poller cimport monotonic_ns, next_due, run_loop, tick
 from gossamer.mesh.engine.records cimport decode
+from gossamer.mesh.engine.sharing cimport sharing_destroy
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
+from gossamer.mesh.engine.subscriptions cimport subscription_end
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
+    CALLS_DEEP,
     DOOR_BITS,
     MAX_TOKENS,
+    PART_LITERAL,
+    PART_PARTITION,
+    PART_RANDOM,
+    PART_SPLIT,
+    PART_SPLIT_FROM_LEFT,
+    PART_TAIL,
     READ_SIZE,
     SLACK,
     STASH_INLINE,
@@ -126,6 +142,8 @@ cdef extern from *:
     uint64_t add_link "__sync_fetch_and_add"(uint64_t* at, uint64_t value) noexcept nogil
     uint32_t add_account "__sync_fetch_and_add"(uint32_t* at, uint32_t value) noexcept nogil
 
+ANSWER_THRESHOLD_NS = 120_000_000_000
+
 LINK_ID = 1
 PEER_HOST = 2
 NONCE = 3
@@ -158,6 +176,35 @@ cdef inline bytes text_of(object text):
     return text.encode() if isinstance(text, str) else bytes(text)
 
 
+cdef bytes padded(bytes text):
+    return text + bytes((8 - len(text) % 8) % 8)
+
+
+cdef bytes packed_program(bytes source, program):
+    """The form that ``transform.program_read`` reads. Raises ValueError for a part the source cannot feed."""
+    cdef bytes parts = b""
+    tokens = source.split(b".")
+    stars = tokens.count(b"*")
+    for kind, text, numbers in program:
+        if not PART_LITERAL <= kind <= PART_TAIL:
+            raise ValueError(f"no such part of a program: {kind}")
+        indexes = numbers[1:] if kind == PART_PARTITION else numbers[:1]
+        if kind in (PART_LITERAL, PART_TAIL, PART_RANDOM):
+            indexes = ()
+        elif not numbers or (kind >= PART_SPLIT_FROM_LEFT and len(numbers) < 2):
+            raise ValueError(f"part {kind} of a program lacks numbers")
+        if any(not 1 <= index <= stars for index in indexes):
+            raise ValueError(f"{source!r} has no wildcard number {list(indexes)}")
+        if kind == PART_TAIL and not source.endswith(b">"):
+            raise ValueError(f"{source!r} has no >")
+        if kind in (PART_PARTITION, PART_RANDOM) and (not numbers or not 0 <= numbers[0] < 1 << 31):
+            raise ValueError("a number of buckets is from 0 to 2147483647")
+        if kind == PART_SPLIT and not text:
+            raise ValueError("a separator is at least one character")
+        parts += pack(f"4I{len(numbers)}q", kind, len(text), len(numbers), 0, *numbers) + padded(text)
+    return pack("2I", len(parts) + 8, len(program)) + parts
+
+
 cdef class Engine:
     """The data plane; see ``core.pyi`` for the contract of every method."""
 
@@ -167,6 +214,7 @@ cdef class Engine:
     cdef uint32_t listener_count
     cdef uint32_t permission_count
     cdef uint64_t subscription_count
+    cdef uint32_t import_count
     cdef readonly int wakeup_fd
 
     def __cinit__(self, *, seed=None):
@@ -204,6 +252,7 @@ cdef class Engine:
         self.listener_count = 0
         self.permission_count = 0
         self.subscription_count = 0
+        self.import_count = 0
         self.configure()
 
     def __dealloc__(self):
@@ -219,7 +268,8 @@ cdef class Engine:
         links_destroy(core)
         for i in range(core.own_capacity):
             if core.own[i] != NULL:
-                free(core.own[i])
+                subscription_end(core, core.own[i])
+        sharing_destroy(core)
         free(core.own)
         match_destroy(core)
         for i in range(core.permissions_capacity):
@@ -247,8 +297,15 @@ cdef class Engine:
         buffer_free(&core.scratch_remote)
         buffer_free(&core.scratch_groups)
         buffer_free(&core.scratch_members)
+        buffer_free(&core.scratch_shadows)
+        buffer_free(&core.scratch_calls)
+        buffer_free(&core.scratch_text)
         buffer_free(&core.line)
         buffer_free(&core.line_other)
+        buffer_free(&core.shadow_line)
+        buffer_free(&core.mapped)
+        for i in range(CALLS_DEEP):
+            buffer_free(&core.call_body[i])
         buffer_free(&core.grave_subscriptions)
         buffer_free(&core.grave_plain)
         free(core.commands)
@@ -653,6 +710,65 @@ cdef class Engine:
         command.size[1] = len(reply)
         command.size[2] = len(data)
         self.push(&command, subject + reply + data + b"\r\n")
+
+    # --- what accounts share, and mapped subjects -----------------------------------------------------------------
+
+    def mapping(self, uint32_t account, bytes source, destinations):
+        cdef Command command
+        cdef int64_t until = 0
+        cdef bytes packed = padded(source)
+        if not subject_valid(source, len(source)):
+            raise ValueError(f"not a valid subject: {source!r}")
+        destinations = destinations or ()
+        for weight, program in destinations:
+            until += weight
+            packed += pack("q", until) + packed_program(source, program)
+        if until > 100:
+            raise ValueError(f"the weights of {source!r} add up to {until}, more than 100")
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_MAPPING
+        command.b = account
+        command.c = len(destinations)
+        command.size[0] = len(source)
+        self.push(&command, packed)
+
+    cdef uint32_t new_import(self, uint32_t account, uint32_t exporter, bytes source, program, int64_t flags,
+                             int64_t threshold_ns, int sampling) except 0:
+        cdef Command command
+        if not subject_valid(source, len(source)):
+            raise ValueError(f"not a valid subject: {source!r}")
+        self.import_count += 1
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_IMPORT
+        command.a = self.import_count
+        command.b = account
+        command.c = exporter
+        command.d = flags
+        command.e = threshold_ns if threshold_ns > 0 else ANSWER_THRESHOLD_NS
+        command.f = sampling
+        command.size[0] = len(source)
+        self.push(&command, padded(source) + packed_program(source, program))
+        return self.import_count
+
+    def service_import(self, uint32_t account, *, bytes local, uint32_t exporter, program, int response=0,
+                       int64_t threshold_ns=0, bint share=False, int sampling=-1):
+        return self.new_import(account, exporter, local, program,
+                               IMPORT_SERVICE | (IMPORT_SHARE if share else 0) | response << 8, threshold_ns, sampling)
+
+    def stream_import(self, uint32_t account, *, uint32_t exporter, bytes subject, program):
+        return self.new_import(account, exporter, subject, program, 0, 0, -1)
+
+    def remove_import(self, uint32_t import_id):
+        self.simple(COMMAND_REMOVE_IMPORT, import_id)
+
+    def describe(self, uint64_t link, bytes front, bytes back):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_DESCRIBE
+        command.a = link
+        command.size[0] = len(front)
+        command.size[1] = len(back)
+        self.push(&command, front + back)
 
     # --- looking inside -----------------------------------------------------------------------------------------------
 

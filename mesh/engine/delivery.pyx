@@ -19,20 +19,28 @@ from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room
 from gossamer.mesh.engine.quoting cimport buffer_quoted
 from gossamer.mesh.engine.output cimport commit, output_add, output_error, output_flush_all, output_share, reserve
 from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
+from gossamer.mesh.engine.request cimport answer_begin, answer_end, mapped, request_begin, request_end
 from gossamer.mesh.engine.subject cimport matches, subject_literal
 from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
 from gossamer.mesh.engine.text cimport copy_over, write_number
+from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     ACTION_PUBLISH,
     ACTION_REPLY,
+    BY_ROUTE,
+    ENTRY_ANSWERS,
+    ENTRY_CALLS,
+    ENTRY_MAPPED,
+    ENTRY_SHADOWS,
     EVENT_MESSAGE,
     FLUSH_BYTES,
     FLUSH_LINKS,
     KIND_CLIENT,
-    SHARE_BYTES,
+    RECEIVER_SHADOW,
     RUN_BYTES,
     RUN_RECEIVERS,
     RUN_ROOM,
+    SHARE_BYTES,
     SHARE_RECEIVERS,
     SLACK,
     SPECIAL_BACKLOG,
@@ -40,6 +48,7 @@ from gossamer.mesh.engine.types cimport (
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
     SPECIAL_RESPONSES,
+    Buffer,
     Core,
     Entry,
     Group,
@@ -47,6 +56,8 @@ from gossamer.mesh.engine.types cimport (
     Mail,
     MatchGroup,
     Message,
+    Pending,
+    ShadowMatch,
     Subscription,
 )
 from libc.stdlib cimport malloc, realloc
@@ -304,6 +315,28 @@ cdef uint32_t weighted_pick(Core* core, Subscription** members, uint32_t members
     return 0
 
 
+cdef uint8_t deliver_shadow(Core* core, Subscription* shadow, Message* message, char* subject,
+                            uint32_t size) noexcept nogil:
+    """To a subscriber in an importing account, under its own name for the subject."""
+    cdef Message renamed = message[0]
+    if shadow.closed or message.via != NULL:    # what came by a service import is not passed on as a stream
+        return 0
+    renamed.subject = subject
+    renamed.subject_size = size
+    renamed.run = NULL
+    renamed.account = shadow.shadow_of.account
+    compose_in(&core.shadow_line, &renamed)
+    return deliver(core, shadow.shadow_of, &renamed)
+
+
+cdef inline uint8_t deliver_member(Core* core, Subscription* member, Message* message) noexcept nogil:
+    if member.receiver == RECEIVER_SHADOW:
+        core.mapped.size = 0
+        program_apply(core, member.target.program, message.subject, message.subject_size, &core.mapped)
+        return deliver_shadow(core, member, message, core.mapped.data, <uint32_t>core.mapped.size)
+    return deliver(core, member, message)
+
+
 cdef void deliver_group(Core* core, MatchGroup* group, Message* message) noexcept nogil:
     """One member of the whole cluster; one that cannot take it hands on to the next."""
     cdef uint32_t _
@@ -314,10 +347,10 @@ cdef void deliver_group(Core* core, MatchGroup* group, Message* message) noexcep
     at = weighted_pick(core, group.members, group.count, group.weight)
     for _ in range(group.count):
         member = group.members[at]
-        if member.remote:
+        if member.remote == BY_ROUTE:
             if pick_remote(core, member, group.name_of, message):
                 return
-        elif deliver(core, member, message):
+        elif deliver_member(core, member, message):
             message.delivered += 1
             return
         at += 1
@@ -346,7 +379,7 @@ cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* messa
     if group.local_count:
         at = pick(core, group.local_count)
         for _ in range(group.local_count):
-            if deliver(core, group.members[at], message):
+            if deliver_member(core, group.members[at], message):
                 message.delivered += 1
                 return
             at += 1
@@ -367,11 +400,15 @@ cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* messa
 
 cdef void compose(Core* core, Message* message) noexcept nogil:
     """Put "MSG subject" and the rest of the line together for a message whose own line will not do."""
+    compose_in(&core.line, message)
+
+
+cdef void compose_in(Buffer* line, Message* message) noexcept nogil:
     cdef uint32_t bound = 64 + message.subject_size + message.reply_size
     cdef char* start
     cdef char* to
-    core.line.size = 0
-    start = buffer_room(&core.line, bound)
+    line.size = 0
+    start = buffer_room(line, bound)
     if start == NULL:
         return
     to = start
@@ -530,12 +567,102 @@ cdef inline uint8_t reserved_reply(Message* message) noexcept nogil:
     return 0
 
 
-cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Verdicts, +OK, fan-out; 0 if the publisher had no right."""
-    cdef Link* link = message.source
+cdef void deliver_shadows(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Subscribers in importing accounts; those of one import share one composed line."""
+    cdef ShadowMatch* shadows = entry.extra.shadows
+    cdef Message renamed = message[0]
     cdef uint32_t i
+    cdef char* subject = NULL
+    cdef Subscription* one
+    if message.via != NULL:
+        return
+    renamed.run = NULL
+    renamed.share = 0
+    for i in range(entry.extra.shadow_count):
+        one = shadows[i].shadow
+        if one.closed:
+            continue
+        if shadows[i].subject != subject:
+            subject = shadows[i].subject
+            renamed.subject = subject
+            renamed.subject_size = shadows[i].subject_size
+            renamed.account = one.shadow_of.account
+            compose_in(&core.shadow_line, &renamed)
+        message.delivered += deliver(core, one.shadow_of, &renamed)
+        if core.unflushed >= FLUSH_BYTES:
+            core.turn_delivered += core.unflushed
+            output_flush_all(core)
+
+
+cdef void deliver_calls(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Service imports: the message becomes a request in each exporting account."""
+    cdef uint32_t i
+    cdef Entry* there
+    cdef Message asked
+    cdef Pending* waiting
+    for i in range(entry.extra.call_count):
+        if entry.extra.calls[i].of.removed:
+            continue
+        there = request_begin(core, message, &entry.extra.calls[i], &asked, &waiting)
+        if there == NULL:
+            continue
+        compose(core, &asked)
+        spread(core, &asked, there)
+        request_end(core, message, &entry.extra.calls[i], &asked, waiting)
+        message.delivered += asked.delivered
+
+
+cdef void deliver_answer(Core* core, Message* message) noexcept nogil:
+    """An answer to a request through an import, if it is one."""
+    cdef Message answer
+    cdef Pending* waiting
+    cdef Entry* there = answer_begin(core, message, &answer, &waiting)
+    if there == NULL:
+        return
+    compose(core, &answer)
+    spread(core, &answer, there)
+    answer_end(core, message, &answer, waiting)
+    message.delivered += answer.delivered
+
+
+cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Everybody whom a message concerns that entered at this node, or came out of another account."""
+    cdef uint32_t i
+    message.delivered = 0
+    message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS \
+        and message.asked_by == NULL
+    deliver_plain(core, message, entry)
+    message.share = 0
+    if entry.group_count or entry.remote_count:
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        for i in range(entry.group_count):
+            deliver_group(core, &entry.groups[i], message)
+        send_routes(core, message, entry, 1)
+    if entry.special:
+        # After the rest: what is composed from here on takes the place of the message's own line.
+        if entry.special & ENTRY_SHADOWS:
+            deliver_shadows(core, message, entry)
+        if entry.special & ENTRY_CALLS:
+            deliver_calls(core, message, entry)
+        if entry.special & ENTRY_ANSWERS and core.pendings_count:
+            deliver_answer(core, message)
+    count_account(core, message)
+
+
+cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Mapping, verdicts, +OK, fan-out; 0 if the publisher had no right."""
+    cdef Link* link = message.source
     link.in_messages += 1
     link.in_bytes += message.total_size
+    message.asked_by = NULL
+    message.via = NULL
+    if entry.special & ENTRY_MAPPED:
+        entry = remap(core, message, entry)
+        if entry == NULL:
+            if link.verbose:
+                output_add(core, link, b"+OK\r\n", 5)
+            return 1
     if link.pedantic and not subject_literal(message.subject, message.subject_size):
         output_error(core, link, b"Invalid Publish Subject", 23)
     if entry.reserved or (link.permission != NULL and not match_may_publish(entry, link.permission)
@@ -548,27 +675,28 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
         return 0
     if link.verbose:
         output_add(core, link, b"+OK\r\n", 5)
-    message.delivered = 0
-    message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
-    deliver_plain(core, message, entry)
-    message.share = 0
-    if entry.group_count or entry.remote_count:
-        core.message_sequence += 1
-        core.scratch_remote.size = 0
-        for i in range(entry.group_count):
-            deliver_group(core, &entry.groups[i], message)
-        send_routes(core, message, entry, 1)
-    count_account(core, message)
+    spread(core, message, entry)
     if message.delivered == 0 and message.reply_size and link.no_responders and not link.special & SPECIAL_CLOSING:
         no_responders(core, message)
     return 1
 
 
+cdef Entry* remap(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """The account maps the subject: go on with what it is mapped to; NULL: the message is dropped."""
+    cdef Entry* wanted = mapped(core, message, entry)
+    if wanted != NULL and wanted != entry:
+        compose(core, message)
+    return wanted
+
+
 cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Local receivers only, and the groups the line names; nothing goes on, but for a group without a member here."""
+    """Local receivers only, and the groups the line names; nothing goes on, but for a group without a member here, and
+    answers, whose requestor may be anywhere."""
     cdef uint32_t i
     message.source.in_messages += 1
     message.source.in_bytes += message.total_size
+    message.asked_by = NULL
+    message.via = NULL
     message.delivered = 0
     message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
     deliver_plain(core, message, entry)
@@ -580,17 +708,13 @@ cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcep
             if group_named(&entry.groups[i], message.queues, message.queues_size):
                 deliver_group_from_route(core, &entry.groups[i], message)
         send_routes(core, message, entry, 0)
+    if entry.special & ENTRY_SHADOWS:
+        deliver_shadows(core, message, entry)
+    if entry.special & ENTRY_ANSWERS and core.pendings_count:
+        deliver_answer(core, message)
     count_account(core, message)
 
 
 cdef void publish_own(Core* core, Message* message, Entry* entry) noexcept nogil:
     """From the control plane: no verdicts."""
-    cdef uint32_t i
-    message.delivered = 0
-    deliver_plain(core, message, entry)
-    core.message_sequence += 1
-    core.scratch_remote.size = 0
-    for i in range(entry.group_count):
-        deliver_group(core, &entry.groups[i], message)
-    send_routes(core, message, entry, 1)
-    count_account(core, message)
+    spread(core, message, entry)

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.subscriptions cimport sid_text
-from gossamer.mesh.engine.types cimport KIND_SYSTEM, Buffer, Group, Link, Subscription, Terminal
+from gossamer.mesh.engine.types cimport KIND_SYSTEM, RECEIVER_MAILBOX, Buffer, Group, Link, Subscription, Terminal
 
 from gossamer.mesh.engine.views import LinkStatistics, SubscriptionDetail
 
@@ -38,7 +38,7 @@ cdef object link_statistics(LinkView* view):
 
 cdef void view_subscription(Buffer* views, Subscription* one) noexcept nogil:
     cdef SubscriptionView view
-    if one.terminal == NULL:
+    if one.terminal == NULL or one.receiver > RECEIVER_MAILBOX:      # not somebody's: an import's or a shadow
         return
     view.number[0] = <int64_t>one.link.id if one.link != NULL else 0
     view.number[1] = one.link.kind if one.link != NULL else KIND_SYSTEM

@@ -9,12 +9,15 @@ Removing keeps arrays dense by moving the last element into the gap.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from gossamer.mesh.engine.memory cimport buffer_pointer, bury
+from gossamer.mesh.engine.quoting cimport buffer_json
 from gossamer.mesh.engine.subject cimport tokenize
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
+    BY_ROUTE,
+    HERE,
     MAX_TOKENS,
     Account,
     Buffer,
@@ -31,6 +34,7 @@ cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
     cdef Account* account = <Account*>calloc(1, sizeof(Account))
     cdef uint32_t hash = 0x811C9DC5
     cdef uint32_t i
+    cdef Buffer quoted
     if account == NULL:
         return NULL
     account.name = <char*>malloc(size + 64)
@@ -44,6 +48,10 @@ cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
         return NULL
     memcpy(account.name, name, size)
     account.name_size = size
+    memset(&quoted, 0, sizeof(quoted))
+    buffer_json(&quoted, name, size)
+    account.quoted = quoted.data
+    account.quoted_size = <uint32_t>quoted.size
     account.bucket_mask = 15
     account.next_node_id = 1
     account.generation = 1
@@ -66,6 +74,7 @@ cdef void account_free(Account* account) noexcept nogil:
     free(account.buckets)
     free(account.root)
     free(account.name)
+    free(account.quoted)
     free(account)
 
 
@@ -265,7 +274,7 @@ cdef uint8_t interest_add(Account* account, Subscription* subscription, const ch
         subscription.group = NULL
         if not place(&terminal.plain, &terminal.plain_count, &terminal.plain_capacity, subscription):
             return 0
-        if not subscription.remote:
+        if subscription.remote == HERE:
             terminal.local_plain += 1
     else:
         group = terminal.groups
@@ -285,9 +294,9 @@ cdef uint8_t interest_add(Account* account, Subscription* subscription, const ch
         subscription.group = group
         if not place(&group.members, &group.count, &group.capacity, subscription):
             return 0
-        if not subscription.remote:
+        if subscription.remote == HERE:
             group.local_members += 1
-    if subscription.remote:
+    if subscription.remote == BY_ROUTE:
         account.remote_subscriptions += 1
     else:
         account.local_subscriptions += 1
@@ -308,14 +317,14 @@ cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
         terminal.plain[subscription.position] = moved
         moved.position = subscription.position
         terminal.plain_count -= 1
-        if not subscription.remote:
+        if subscription.remote == HERE:
             terminal.local_plain -= 1
     else:
         moved = group.members[group.count - 1]
         group.members[subscription.position] = moved
         moved.position = subscription.position
         group.count -= 1
-        if not subscription.remote:
+        if subscription.remote == HERE:
             group.local_members -= 1
         if group.count == 0:
             at = &terminal.groups
@@ -324,7 +333,7 @@ cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
             at[0] = group.next
             bury(core, group.members)
             bury(core, group)
-    if subscription.remote:
+    if subscription.remote == BY_ROUTE:
         account.remote_subscriptions -= 1
     else:
         account.local_subscriptions -= 1

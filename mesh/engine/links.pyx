@@ -478,6 +478,7 @@ cdef void link_free(Link* link) noexcept nogil:
     free(link.sid_table)
     free(link.info_after_pong)
     free(link.expire_error)
+    free(link.described)
     free(link.error_sent)
     free(link.stash)
     free(link.big)

@@ -8,6 +8,8 @@ cdef enum:
 
 cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint32_t size,
                          uint32_t* slot) noexcept nogil
+cdef Entry* match_again(Core* core, Account* account, const char* subject, uint32_t size,
+                        uint32_t* slot) noexcept nogil
 cdef void match_invalidate(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil
 cdef void match_invalidate_all(Account* account) noexcept nogil
 cdef uint8_t match_may_publish(Entry* entry, Permission* permission) noexcept nogil

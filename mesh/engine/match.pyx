@@ -12,29 +12,44 @@ that every client's own ``_INBOX.x.*`` does not empty the cache. A subject is on
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from gossamer.mesh.engine.interest cimport group_name, interest_match
+from gossamer.mesh.engine.interest cimport group_name, interest_match, terminal_subject
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, next_random
 from gossamer.mesh.engine.permission cimport delivery_denied, may_publish
-from gossamer.mesh.engine.subject cimport subject_wildcard, tokenize
+from gossamer.mesh.engine.subject cimport matches, subject_wildcard, tokenize
 from gossamer.mesh.engine.text cimport hash_bytes
+from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     CACHE_WAYS,
     DOOR_BITS,
     DOOR_KEYS,
+    ENTRY_ANSWERS,
+    ENTRY_CALLS,
+    ENTRY_MAPPED,
+    ENTRY_SHADOWS,
     GENERATIONS,
     MAX_TOKENS,
+    RECEIVER_MAILBOX,
+    RECEIVER_SERVICE,
+    RECEIVER_SHADOW,
     VERDICTS,
     Account,
     CacheSet,
+    CallMatch,
     Core,
     Entry,
+    Extra,
     Group,
+    Import,
+    MapMatch,
+    Mapping,
     MatchGroup,
     Permission,
+    Program,
+    ShadowMatch,
     Subscription,
     Terminal,
 )
@@ -80,6 +95,118 @@ cdef inline uint8_t filtered(Subscription* one, const char* subject, uint32_t si
     return delivery_denied(permission, subject, size, NULL, 0)
 
 
+cdef uint8_t shadow_hears(Core* core, Subscription* shadow, const char* subject, uint32_t size) noexcept nogil:
+    """Give the subject its local name (once for each import while an entry is built, in scratch_text) and see whether
+    the subscriber wants it by that name."""
+    cdef Import* through = shadow.target
+    cdef Subscription* of = shadow.shadow_of
+    cdef char* text
+    if through.stamp != core.build:
+        through.stamp = core.build
+        through.text = <uint32_t>core.scratch_text.size
+        program_apply(core, through.program, subject, size, &core.scratch_text)
+        through.text_size = <uint32_t>core.scratch_text.size - through.text
+    if of.terminal == NULL:
+        return 0
+    text = core.scratch_text.data + through.text
+    return matches(terminal_subject(of.terminal), of.terminal.subject_size, text, through.text_size) \
+        and not filtered(of, text, through.text_size)
+
+
+cdef Extra* extra_build(Core* core, Account* account, const char* subject, uint32_t size,
+                        uint8_t* special) noexcept nogil:
+    """What the gathered shadows and service imports, and the account's mapping of the subject, come to; one block."""
+    cdef uint32_t shadow_count = <uint32_t>(core.scratch_shadows.size // sizeof(void*))
+    cdef uint32_t call_count = <uint32_t>(core.scratch_calls.size // sizeof(void*))
+    cdef Subscription** shadows = <Subscription**>core.scratch_shadows.data
+    cdef Import** calls = <Import**>core.scratch_calls.data
+    cdef Mapping* mapping = mapping_of(account, subject, size)
+    cdef uint32_t map_count = 0
+    cdef uint32_t i
+    cdef size_t texts
+    cdef Extra* extra
+    cdef char* text
+    cdef uint32_t* spans
+    if mapping != NULL:
+        map_count = mapping.count + (mapping.count == 0 or mapping.targets[mapping.count - 1].until < 100)
+    if shadow_count == 0 and call_count == 0 and map_count == 0:
+        return NULL
+    # The texts are made first, behind those of the shadows, because their sizes are not known before.
+    core.scratch_members.size = 0
+    for i in range(call_count):
+        add_text(core, calls[i].program, subject, size)
+    if mapping != NULL:
+        for i in range(mapping.count):
+            if mapping.targets[i].program.by_chance:
+                add_text(core, NULL, subject, size)
+            else:
+                add_text(core, mapping.targets[i].program, subject, size)
+    texts = core.scratch_text.size
+    extra = <Extra*>malloc(sizeof(Extra) + shadow_count * sizeof(ShadowMatch) + call_count * sizeof(CallMatch)
+                           + map_count * sizeof(MapMatch) + texts + 64)
+    if extra == NULL:
+        return NULL
+    memset(extra, 0, sizeof(Extra))
+    extra.shadow_count = shadow_count
+    extra.shadows = <ShadowMatch*>(extra + 1)
+    extra.call_count = call_count
+    extra.calls = <CallMatch*>(extra.shadows + shadow_count)
+    extra.map_count = map_count
+    extra.maps = <MapMatch*>(extra.calls + call_count)
+    text = <char*>(extra.maps + map_count)
+    if texts:
+        memcpy(text, core.scratch_text.data, texts)
+    for i in range(shadow_count):
+        extra.shadows[i].shadow = shadows[i]
+        extra.shadows[i].subject = text + shadows[i].target.text
+        extra.shadows[i].subject_size = shadows[i].target.text_size
+    spans = <uint32_t*>core.scratch_members.data
+    for i in range(call_count):
+        extra.calls[i].of = calls[i]
+        extra.calls[i].subject = text + spans[2 * i]
+        extra.calls[i].subject_size = spans[2 * i + 1]
+        extra.calls[i].slot = 0
+    if mapping != NULL:
+        spans += 2 * call_count
+        memset(extra.maps, 0, map_count * sizeof(MapMatch))
+        for i in range(mapping.count):
+            extra.maps[i].until = mapping.targets[i].until
+            extra.maps[i].subject = text + spans[2 * i]
+            extra.maps[i].subject_size = spans[2 * i + 1]
+            extra.maps[i].drop = mapping.targets[i].program.count == 0
+            if mapping.targets[i].program.by_chance:
+                extra.maps[i].program = mapping.targets[i].program
+        if map_count > mapping.count:
+            extra.maps[mapping.count].keep = 1
+            extra.maps[mapping.count].until = 100
+    special[0] |= (ENTRY_SHADOWS if shadow_count else 0) | (ENTRY_CALLS if call_count else 0) \
+        | (ENTRY_MAPPED if map_count else 0)
+    return extra
+
+
+cdef void add_text(Core* core, Program* program, const char* subject, uint32_t size) noexcept nogil:
+    """Append what the program makes of the subject, and where it lies; NULL: nothing."""
+    cdef uint32_t span[2]
+    span[0] = <uint32_t>core.scratch_text.size
+    if program != NULL:
+        program_apply(core, program, subject, size, &core.scratch_text)
+    span[1] = <uint32_t>core.scratch_text.size - span[0]
+    buffer_add(&core.scratch_members, span, sizeof(span))
+
+
+cdef Mapping* mapping_of(Account* account, const char* subject, uint32_t size) noexcept nogil:
+    """The mapping for a literal subject: that of a literal source, else the first pattern that matches."""
+    cdef Mapping* one = account.mappings
+    while one != NULL:
+        if one.literal:
+            if one.source_size == size and memcmp(one.source, subject, size) == 0:
+                return one
+        elif matches(one.source, one.source_size, subject, size):
+            return one
+        one = one.next
+    return NULL
+
+
 cdef void gather_group(Core* core, Group* group, const char* subject, uint32_t size) noexcept nogil:
     """Add the group's members; a group of the same name on another matching subject is the same group."""
     cdef MatchGroup* found = NULL
@@ -101,7 +228,10 @@ cdef void gather_group(Core* core, Group* group, const char* subject, uint32_t s
         buffer_add(&core.scratch_groups, &fresh, sizeof(MatchGroup))
     # Members of one group need not follow each other here: they are sorted out when the entry is laid out.
     for i in range(group.count):
-        if filtered(group.members[i], subject, size):
+        if group.members[i].receiver == RECEIVER_SHADOW:
+            if not shadow_hears(core, group.members[i], subject, size):
+                continue
+        elif filtered(group.members[i], subject, size):
             continue
         buffer_pointer(&core.scratch_members, group.members[i])
         buffer_pointer(&core.scratch_members, <void*><size_t>at)
@@ -128,6 +258,10 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     core.scratch_remote.size = 0
     core.scratch_groups.size = 0
     core.scratch_members.size = 0
+    core.scratch_shadows.size = 0
+    core.scratch_calls.size = 0
+    core.scratch_text.size = 0
+    core.build += 1
     if tokens:
         interest_match(account, subject, starts, tokens, &core.scratch_terminals)
     terminals = <Terminal**>core.scratch_terminals.data
@@ -135,6 +269,12 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     for i in range(terminal_count):
         for j in range(terminals[i].plain_count):
             one = terminals[i].plain[j]
+            if one.receiver > RECEIVER_MAILBOX:
+                if one.receiver == RECEIVER_SERVICE:
+                    buffer_pointer(&core.scratch_calls, one.target)
+                elif one.receiver == RECEIVER_SHADOW and shadow_hears(core, one, subject, size):
+                    buffer_pointer(&core.scratch_shadows, one)
+                continue
             if not one.remote:
                 if not filtered(one, subject, size):
                     buffer_pointer(&core.scratch_plain, one)
@@ -201,6 +341,10 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     entry.subject = <char*>to
     memcpy(entry.subject, subject, size)
     entry.subject_size = size
+    if starts_with(subject, size, b"_R_.", 4):
+        entry.special |= ENTRY_ANSWERS
+    if tokens and (core.scratch_shadows.size or core.scratch_calls.size or account.mappings != NULL):
+        entry.extra = extra_build(core, account, subject, size, &entry.special)
     return entry
 
 
@@ -216,6 +360,7 @@ cdef void match_free_graves(Core* core) noexcept nogil:
     core.grave_entries = NULL
     while entry != NULL:
         following = entry.grave_next
+        free(entry.extra)
         free(entry)
         entry = following
 
@@ -282,6 +427,19 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
         return entry
     slot[0] = place_entry(core, entry, hash, tag)
     return entry
+
+
+cdef Entry* match_again(Core* core, Account* account, const char* subject, uint32_t size,
+                        uint32_t* slot) noexcept nogil:
+    """The same, looking first where the subject's entry lay last time: no hashing while it is still there."""
+    cdef Entry* entry
+    if slot[0] != NO_SLOT:
+        entry = core.cache[slot[0] // CACHE_WAYS].entry[slot[0] % CACHE_WAYS]
+        if entry != NULL and entry.account == account and entry.subject_size == size \
+                and memcmp(entry.subject, subject, size) == 0 and entry_valid(entry):
+            core.cache_hits += 1
+            return entry
+    return match_lookup(core, account, subject, size, slot)
 
 
 cdef uint32_t place_entry(Core* core, Entry* entry, uint64_t hash, uint32_t tag) noexcept nogil:
@@ -353,6 +511,8 @@ cdef void match_destroy(Core* core) noexcept nogil:
     cdef uint32_t i, way
     for i in range(CACHE_SETS):
         for way in range(CACHE_WAYS):
-            free(core.cache[i].entry[way])
+            if core.cache[i].entry[way] != NULL:
+                free(core.cache[i].entry[way].extra)
+                free(core.cache[i].entry[way])
             core.cache[i].entry[way] = NULL
     match_free_graves(core)

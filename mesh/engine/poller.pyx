@@ -33,6 +33,7 @@ from gossamer.mesh.engine.output cimport (
     output_writable,
 )
 from gossamer.mesh.engine.peer cimport parse_peer
+from gossamer.mesh.engine.pending cimport pendings_expire
 from gossamer.mesh.engine.types cimport (
     CLIENT_CLOSED,
     HARD_STALL_NS,
@@ -431,6 +432,8 @@ cdef void tick(Core* core) noexcept nogil:
     links_finish(core)
     commands_run(core)
     expire_timers(core)
+    if core.pendings_due_ns and core.pendings_due_ns <= core.now_ns:
+        pendings_expire(core)
     links_finish(core)
     if core.listeners_paused:
         resume_listeners(core)
@@ -464,9 +467,16 @@ cdef void tick(Core* core) noexcept nogil:
     mail_flush(core)
 
 
+cdef inline int64_t sooner(int64_t one, int64_t other) noexcept nogil:
+    """The earlier of two times of which 0 is never."""
+    if one == 0 or (other and other < one):
+        return other
+    return one
+
+
 cdef int64_t next_due(Core* core) noexcept nogil:
     """When the next tick is wanted without any input: a time, or 0 for never."""
-    cdef int64_t due = wheel_next(core)
+    cdef int64_t due = sooner(wheel_next(core), core.pendings_due_ns)
     cdef Link* link = core.stalled
     if core.ready_first != NULL:
         return core.now_ns
@@ -483,7 +493,7 @@ cdef int wait_ms(Core* core) noexcept nogil:
         return 0
     if core.stalled != NULL:
         return STALL_POLL_MS
-    due = wheel_next(core)
+    due = sooner(wheel_next(core), core.pendings_due_ns)
     if core.listeners_paused:
         return 100
     if due == 0:

@@ -3,6 +3,7 @@
 sees is the same and a log line stays one line."""
 
 from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcpy
 
 from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.types cimport Buffer
@@ -60,5 +61,36 @@ cdef void buffer_quoted(Buffer* buffer, const char* text, uint32_t size) noexcep
             escaped[2] = HEXADECIMAL[c >> 4]
             escaped[3] = HEXADECIMAL[c & 15]
             buffer_add(buffer, escaped, 4)
+        i += 1
+    buffer_add(buffer, b"\"", 1)
+
+
+cdef void buffer_json(Buffer* buffer, const char* text, uint32_t size) noexcept nogil:
+    """Append the text as a JSON string, escaped as Go does it: also ``<``, ``>`` and ``&``."""
+    cdef uint32_t i = 0
+    cdef uint32_t length
+    cdef uint8_t c
+    cdef char escaped[6]
+    buffer_add(buffer, b"\"", 1)
+    while i < size:
+        c = <uint8_t>text[i]
+        length = sequence_size(<const uint8_t*>text + i, size - i) if c >= 128 else 0
+        if c == 34 or c == 92:
+            escaped[0] = 92
+            escaped[1] = <char>c
+            buffer_add(buffer, escaped, 2)
+        elif c < 32 or c == 38 or c == 60 or c == 62:
+            memcpy(escaped, b"\\u00", 4)
+            escaped[4] = HEXADECIMAL[c >> 4]
+            escaped[5] = HEXADECIMAL[c & 15]
+            buffer_add(buffer, escaped, 6)
+        elif length:
+            buffer_add(buffer, text + i, length)
+            i += length
+            continue
+        elif c >= 128:
+            buffer_add(buffer, b"\\ufffd", 6)
+        else:
+            buffer_add(buffer, text + i, 1)
         i += 1
     buffer_add(buffer, b"\"", 1)

@@ -6,6 +6,7 @@ from gossamer.mesh.engine.types cimport (
     EVENT_CLOSED,
     EVENT_DENIED,
     EVENT_HELLO,
+    EVENT_LATENCY,
     EVENT_MESSAGE,
     EVENT_OPENED,
     EVENT_OUTPUT,
@@ -22,6 +23,7 @@ from gossamer.mesh.engine.events import (
     Closed,
     Denied,
     Hello,
+    Latency,
     Message,
     Opened,
     Output,
@@ -49,6 +51,9 @@ cdef list decode(Buffer* taken):
         if mail.kind == EVENT_MESSAGE:
             event = Message(mail.number[0], mail.number[1], t0[:mail.size[0]], t1[:mail.size[1]], mail.number[2],
                             t2[:mail.size[2]], mail.number[3])
+        elif mail.kind == EVENT_LATENCY:
+            event = Latency(mail.number[0], mail.number[1], mail.number[2], mail.number[3], mail.number[4],
+                            mail.number[5], mail.number[6], mail.number[7], t0[:mail.size[0]])
         elif mail.kind == EVENT_OPENED:
             event = Opened(mail.number[0], mail.number[1], mail.number[2], t0[:mail.size[0]].decode("latin-1"),
                            mail.number[3])

@@ -1,7 +1,7 @@
 # cython: language_level=3
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from gossamer.mesh.engine.types cimport Account, Core, Link, Subscription
+from gossamer.mesh.engine.types cimport Account, Core, Import, Link, Subscription
 
 cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
                               char* sid, uint32_t sid_size) noexcept nogil
@@ -16,6 +16,10 @@ cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* sub
 cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
 cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil
 cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil
+cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subject, uint32_t size, char* queue,
+                   uint32_t queue_size) noexcept nogil
+cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept nogil
+cdef void shadows_of_end(Core* core, Import* through, Subscription* of) noexcept nogil
 cdef void subscription_free(Subscription* subscription) noexcept nogil
 
 

@@ -19,13 +19,18 @@ from gossamer.mesh.engine.permission cimport may_subscribe
 from gossamer.mesh.engine.quoting cimport buffer_quoted
 from gossamer.mesh.engine.subject cimport subject_valid, token_count
 from gossamer.mesh.engine.text cimport hash_bytes
+from gossamer.mesh.engine.transform cimport program_narrow
 from gossamer.mesh.engine.types cimport (
     ACTION_SUBSCRIBE,
+    BY_ROUTE,
+    HERE,
     RECEIVER_LINK,
     RECEIVER_MAILBOX,
+    RECEIVER_SHADOW,
     Account,
     Core,
     Group,
+    Import,
     Link,
     Subscription,
     Terminal,
@@ -114,10 +119,64 @@ cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subjec
         return 0
     core.subscriptions += 1
     match_invalidate(core, account, subject, size)
-    if not one.remote and account.routes_count:
-        if one.group != NULL or one.terminal.local_plain == 1:
+    if one.remote == HERE:
+        if account.routes_count and (one.group != NULL or one.terminal.local_plain == 1):
             announce_change(core, account, one.terminal, one.group)
+        if account.streams != NULL and one.receiver <= RECEIVER_MAILBOX:
+            shadows_make(core, account, one)
     return 1
+
+
+# --- shadows in exporting accounts ------------------------------------------------------------------------------------
+
+
+cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept nogil:
+    """Interest in the exporting account for a subscription that wants something of what is imported."""
+    cdef Subscription* one
+    cdef char* queue = NULL
+    cdef uint32_t queue_size = 0
+    if of.remote != HERE or of.receiver > RECEIVER_MAILBOX or of.terminal == NULL:
+        return
+    core.scratch_text.size = 0
+    if not program_narrow(through.program, through.subject, through.subject_size, terminal_subject(of.terminal),
+                          of.terminal.subject_size, &core.scratch_text):
+        return
+    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    if one == NULL:
+        return
+    one.receiver = RECEIVER_SHADOW
+    one.weight = 1
+    one.target = through
+    one.shadow_of = of
+    if of.group != NULL:
+        queue = group_name(of.group)
+        queue_size = of.group.name_size
+    if not enter(core, through.exporter, one, core.scratch_text.data, <uint32_t>core.scratch_text.size, queue,
+                 queue_size):
+        free(one)
+        return
+    one.shadow_next = of.shadows
+    of.shadows = one
+
+
+cdef void shadows_make(Core* core, Account* account, Subscription* of) noexcept nogil:
+    cdef Import* through = account.streams
+    while through != NULL:
+        shadow_make(core, through, of)
+        through = through.stream_next
+
+
+cdef void shadows_of_end(Core* core, Import* through, Subscription* of) noexcept nogil:
+    """End the subscription's shadows for this import; NULL: all."""
+    cdef Subscription** at = &of.shadows
+    cdef Subscription* one
+    while at[0] != NULL:
+        one = at[0]
+        if through != NULL and one.target != through:
+            at = &one.shadow_next
+            continue
+        at[0] = one.shadow_next
+        subscription_end(core, one)
 
 
 cdef void subscription_end(Core* core, Subscription* one) noexcept nogil:
@@ -130,11 +189,13 @@ cdef void subscription_end(Core* core, Subscription* one) noexcept nogil:
         match_invalidate(core, one.account, terminal_subject(terminal), terminal.subject_size)
         interest_remove(core, one)
         core.subscriptions -= 1
-        if not one.remote and one.account.routes_count and (one.group != NULL or terminal.local_plain == 0):
+        if one.remote == HERE and one.account.routes_count and (one.group != NULL or terminal.local_plain == 0):
             announce_change(core, one.account, terminal, one.group)
+    if one.shadows != NULL:
+        shadows_of_end(core, NULL, one)
     if one.link != NULL:
         list_remove(one.link, one)
-    else:
+    elif one.receiver == RECEIVER_MAILBOX:
         core.own[one.handle] = NULL
     buffer_pointer(&core.grave_subscriptions, one)
 
@@ -329,7 +390,7 @@ cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subje
         return
     one.link = link
     one.receiver = RECEIVER_LINK
-    one.remote = 1
+    one.remote = BY_ROUTE
     one.origin = origin
     one.weight = weight
     if not enter(core, account, one, subject, size, queue, queue_size):

@@ -62,8 +62,15 @@ cdef enum:
 cdef enum:  # what a subscription's messages are given to
     RECEIVER_LINK = 0
     RECEIVER_MAILBOX = 1
-    RECEIVER_IMPORT = 2         # room for account imports (issue 3)
-    RECEIVER_SINK = 3           # room for stream sinks
+    RECEIVER_SERVICE = 2        # a service import: messages become requests in another account
+    RECEIVER_SHADOW = 3         # interest in another account for a subscription that a stream import feeds
+    RECEIVER_ANSWERS = 4        # an exporting account's replies to requests: looked up among those pending
+    RECEIVER_SINK = 5           # room for stream sinks
+
+cdef enum:                      # whether a subscription counts as interest of this node
+    HERE = 0
+    BY_ROUTE = 1                # another node's
+    UNTOLD = 2                  # this node's, and its own affair: routes are not told
 
 cdef enum:  # where a link stands
     STATE_NEW = 0               # nothing judged yet
@@ -81,6 +88,35 @@ cdef enum:  # flags that take a delivery off the short path
     SPECIAL_RESPONSES = 8
     SPECIAL_BACKLOG = 16
     SPECIAL_TRACE = 32
+
+cdef enum:  # what an entry has beyond receivers
+    ENTRY_MAPPED = 1
+    ENTRY_SHADOWS = 2
+    ENTRY_CALLS = 4
+    ENTRY_ANSWERS = 8           # may be a reply to a request through an import
+
+cdef enum:  # parts of a program, as in kinds.py
+    PART_LITERAL = 0
+    PART_WILDCARD = 1
+    PART_PARTITION = 2
+    PART_RANDOM = 3
+    PART_SPLIT = 4
+    PART_SPLIT_FROM_LEFT = 5
+    PART_SPLIT_FROM_RIGHT = 6
+    PART_SLICE_FROM_LEFT = 7
+    PART_SLICE_FROM_RIGHT = 8
+    PART_LEFT = 9
+    PART_RIGHT = 10
+    PART_TAIL = 11
+
+cdef enum:
+    RESPONSE_SINGLETON = 0
+    RESPONSE_STREAM = 1
+    RESPONSE_CHUNKED = 2
+
+cdef enum:
+    CALLS_DEEP = 16             # imports of imports a message may pass
+    PENDING_MAX = 1048576       # requests through imports that wait for an answer; beyond it the import's oldest goes
 
 cdef enum:
     ACTION_PUBLISH = 0
@@ -116,6 +152,7 @@ cdef enum:  # records in the mailbox, decoded in core.pyx
     EVENT_OUTPUT = 9
     EVENT_TRACE = 10
     EVENT_ACCOUNT_SEEN = 11
+    EVENT_LATENCY = 12
 
 cdef struct Core
 cdef struct Link
@@ -124,6 +161,11 @@ cdef struct Subscription
 cdef struct Terminal
 cdef struct Group
 cdef struct Entry
+cdef struct Import
+cdef struct Mapping
+cdef struct Message
+cdef struct Pending
+cdef struct Extra
 
 cdef struct Buffer:             # a growable run of bytes
     char* data
@@ -304,6 +346,9 @@ cdef struct Link:
     char* expire_error
     uint8_t expire_reason
     char* error_sent
+    char* described             # what shared requests say of it: JSON before and after the RTT's number
+    uint32_t described_front
+    uint32_t described_size
     # Tables.
     Link* id_next
     Link* all_next
@@ -316,7 +361,7 @@ cdef struct Subscription:
     Link* link                  # NULL: the control plane's own
     uint8_t receiver
     uint8_t closed
-    uint8_t remote              # learned by route
+    uint8_t remote              # HERE, BY_ROUTE, UNTOLD
     uint16_t sid_size           # for links: of " sid", blank included
     uint32_t weight
     uint32_t origin             # LS+: number of the leaf's origin on this link; 0: no leaf's
@@ -331,7 +376,10 @@ cdef struct Subscription:
     Subscription* previous
     Subscription* next
     Subscription* sid_next
-    void* target                # room: an import, a sink
+    Import* target              # of a service import or a shadow
+    Subscription* shadow_of
+    Subscription* shadows       # of this one, in other accounts
+    Subscription* shadow_next
 
 cdef struct TrieNode:
     TrieNode* parent
@@ -394,7 +442,13 @@ cdef struct Account:
     uint32_t routes_count
     uint32_t routes_capacity
     Account* name_next
-    void* mapping               # room: subject mappings (issue 3)
+    char* quoted                # the name in JSON
+    uint32_t quoted_size
+    Mapping* mappings           # literal sources first
+    Import* streams             # stream imports of this account
+    Import* imports             # all of them
+    Subscription* answers       # interest in the answers to requests through imports from it; NULL: none asked yet
+    char answer_prefix[16]      # "_R_.xxxxxx.>"
 
 cdef struct MatchGroup:
     Group* name_of              # a group that carries the name
@@ -402,6 +456,104 @@ cdef struct MatchGroup:
     uint32_t count
     uint32_t local_count
     uint64_t weight
+
+cdef struct Part:
+    uint32_t kind
+    uint32_t text_size
+    char* text
+    int64_t* numbers
+    uint32_t numbers_count
+
+cdef struct Program:            # makes a subject from a literal one that matches its source; one block of memory
+    uint32_t count              # 0: the message is dropped
+    uint8_t by_chance           # another result each time
+    int32_t tail                # the source's token that is ``>``; -1: none
+    uint32_t stars_count
+    uint32_t* stars             # which tokens of the source are ``*``
+    Part* parts
+
+cdef struct MapTarget:
+    uint32_t until              # a pick in 0 .. 99 below this falls here
+    Program* program
+
+cdef struct Mapping:
+    Mapping* next
+    char* source
+    uint32_t source_size
+    uint8_t literal
+    uint32_t count
+    MapTarget* targets
+
+cdef struct Import:             # of one account from another
+    uint32_t id
+    uint8_t service             # else a stream
+    uint8_t removed
+    uint8_t share
+    uint8_t response
+    int32_t sampling            # -1 none, 0 by headers, else percent
+    int64_t threshold_ns
+    Account* account            # the importer
+    Account* exporter
+    char* local                 # pattern in the importer
+    uint32_t local_size
+    char* subject               # stream: pattern in the exporter
+    uint32_t subject_size
+    Program* program            # service: local to exporter's; stream: exporter's to local
+    Subscription* subscription  # service: its place in the importer's trie
+    Import* next                # in account.imports
+    Import* stream_next
+    Pending* oldest             # requests that wait, by last activity
+    Pending* newest
+    Import* busy_next           # in core.busy while requests wait
+    uint8_t busy
+    uint64_t stamp              # of the entry being built, which has its text at ``text``
+    uint32_t text
+    uint32_t text_size
+
+cdef struct Pending:            # a request through an import that may be answered; its texts follow the struct
+    Pending* next
+    Pending* older
+    Pending* newer
+    Import* of
+    Account* account            # in which the answer is published
+    Account* to                 # in which the requestor waits
+    uint64_t hash
+    int64_t active_ns
+    int64_t started_ns
+    uint64_t requestor
+    int64_t requestor_rtt_ns
+    uint8_t sampled
+    uint32_t name_size          # _R_.xxxxxx.yyyyyy
+    uint32_t reply_size         # the requestor's
+    uint32_t headers_size       # those that triggered the sample
+
+cdef struct ShadowMatch:        # a subscription in another account, and what the subject is called there
+    Subscription* shadow
+    char* subject
+    uint32_t subject_size
+
+cdef struct CallMatch:
+    Import* of
+    char* subject               # in the exporter
+    uint32_t subject_size
+    uint32_t slot               # where its entry was last time
+
+cdef struct MapMatch:
+    uint32_t until
+    uint8_t keep                # the subject stays
+    uint8_t drop
+    Program* program            # by chance; NULL: the subject is below
+    char* subject
+    uint32_t subject_size
+    uint32_t slot
+
+cdef struct Extra:              # one block of memory, texts included
+    ShadowMatch* shadows
+    uint32_t shadow_count
+    CallMatch* calls
+    uint32_t call_count
+    MapMatch* maps
+    uint32_t map_count
 
 cdef struct CacheSet:           # one cache line: the tags are compared before an entry is touched
     uint32_t tag[CACHE_WAYS]
@@ -424,13 +576,14 @@ cdef struct Entry:              # who gets a subject; the subject's text follows
     uint8_t invalid
     uint8_t reserved            # a publish prefix no client may use
     uint8_t unmatched           # an empty token: nothing matches
-    uint8_t verdict_next
+    uint8_t special             # ENTRY_ flags
     # The rest.
+    uint8_t verdict_next
     uint32_t verdict_permission[VERDICTS]
     uint8_t verdict[VERDICTS]
     Subscription** remote
     MatchGroup* groups
-    void* mapping               # room: a mapped subject
+    Extra* extra                # what the flags in ``special`` stand for; NULL: none
     Entry* grave_next
 
 cdef struct Message:            # a message on its way, as views into the read buffer
@@ -457,6 +610,8 @@ cdef struct Message:            # a message on its way, as views into the read b
     Subscription* run_sid       # whose sid that is
     uint8_t last                # nothing else of its link is waiting to be parsed
     uint32_t delivered
+    Message* asked_by           # the message that an import turned into this one
+    Import* via
 
 cdef struct Command:
     uint32_t op
@@ -550,7 +705,21 @@ cdef struct Core:
     Buffer scratch_remote
     Buffer scratch_groups
     Buffer scratch_members
+    Buffer scratch_shadows
+    Buffer scratch_calls
+    Buffer scratch_text
     Buffer line                 # scratch for composed lines
+    Buffer shadow_line
+    Buffer call_body[CALLS_DEEP]    # headers and payload of a request, one for each import passed
+    Buffer mapped
+    Import** imports
+    uint32_t imports_capacity
+    Pending** pendings
+    uint32_t pendings_mask
+    uint32_t pendings_count
+    uint64_t build              # number of the entry being built
+    Import* busy                # imports with requests that wait
+    int64_t pendings_due_ns
     Buffer line_other
     Chunk* free_chunks[CHUNK_CLASSES]
     uint32_t free_counts[CHUNK_CLASSES]
@@ -593,6 +762,7 @@ cdef struct Core:
     uint64_t slow_consumers[5]
     uint64_t stalled_clients
     uint64_t mailbox_dropped
+    uint64_t calls_dropped      # too deep, or their memory was not to be had
     uint64_t cache_entries
     uint64_t cache_hits
     uint64_t cache_misses
