@@ -217,7 +217,7 @@ class Resolution:
         local = transform.pattern if entry.kind == SERVICE else entry.subject
         other = taken.setdefault((entry.kind, entry.exporter, local), entry)
         if other is not entry:
-            error = (
+            twice = (
                 "stream import already exists"
                 if entry.kind == STREAM
                 else f'duplicate service import subject "{local}"'
