@@ -9,6 +9,7 @@ they say the mesh has. So silence is noticed, and no fixed waiting time stands f
 """
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
@@ -70,6 +71,12 @@ class Mesh:
         for wire in {id(wire): wire for wire in [self._wire, *(self._doors or {}).values()]}.values():
             await wire.close()
 
+    @property
+    def asked(self) -> list[str]:
+        """The subjects of all requests so far: what it has cost."""
+        wires = {id(wire): wire for wire in [self._wire, *(self._doors or {}).values()]}
+        return [subject for wire in wires.values() for subject in wire.asked]
+
     # --- who is there ---------------------------------------------------------------------------------------------
     async def servers(self) -> tuple[Server, ...]:
         """The servers that answer, sorted by name. Asked once."""
@@ -81,6 +88,12 @@ class Mesh:
         """How many servers the mesh says it has beyond those that answer."""
         await self.servers()
         return self._unheard
+
+    async def await_all(self, timeout_s: float) -> None:
+        """Ask again who is there until as many answer as the mesh says it has, or ``timeout_s`` have passed."""
+        deadline = time.monotonic() + timeout_s
+        while await self.unheard() and time.monotonic() < deadline:
+            self._servers = None
 
     async def _discover(self) -> tuple[tuple[Server, ...], int]:
         found: dict[str, Server] = {}

@@ -30,6 +30,11 @@ class Delivery(Struct, kw_only=True):
     token: str
     rulings: dict[str, Ruling] = field(default_factory=dict)
 
+    def takes(self, server: str) -> bool:
+        """Has this server taken it?"""
+        ruling = self.rulings.get(server)
+        return ruling is not None and ruling.accepted
+
     def refused(self) -> list[Ruling]:
         """Servers that answered with an error."""
         return [ruling for ruling in self.rulings.values() if not ruling.accepted]
@@ -124,6 +129,9 @@ async def _round(
                 under_way.clear()
                 if not awaited:
                     return
+                continue
+            if message is None:
+                wire.check()
                 continue
             if is_no_responders(message):
                 report.no_resolver = True

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -34,43 +33,43 @@ class NoResponders(Exception):
 class Wire:
     """A client connection. Use as ``async with``; ``collect`` asks."""
 
-    def __init__(self, client: Client, prefix: str, url: str, refusals: list[str]) -> None:
+    def __init__(self, prefix: str, url: str) -> None:
         self.url = url
-        self._client = client
+        #: Subjects that were asked, in order: what it has cost.
+        self.asked: list[str] = []
+        self._client = Client()
         self._prefix = prefix
         self._number = 0
-        self._waiting: dict[str, asyncio.Queue[Msg]] = {}
-        self._refusals = refusals
+        self._waiting: dict[str, asyncio.Queue[Msg | None]] = {}
+        self._refusals: list[str] = []
 
     @classmethod
     async def connect(
         cls, urls: Sequence[str], visitor: Visitor, *, timeout_s: float = CONNECT_TIMEOUT_S, purpose: str = "gossamer"
     ) -> Self:
         """To the first of ``urls`` that lets the visitor in. Raises Failure."""
-        refusals: list[str] = []
-
-        async def on_error(error: Exception) -> None:
-            refusals.append(str(error) or type(error).__name__)
-
+        wire = cls(visitor.inbox_prefix, str(urls[0]))
         options: dict[str, Any] = visitor.credentials.client_options()
         context = tls_context(os.environ)
         if context is not None:
             options["tls"] = context
         try:
-            client = await nats.connect(
+            await wire._client.connect(
                 list(urls),
                 name=purpose,
-                error_cb=on_error,
+                error_cb=wire._heard_error,
+                disconnected_cb=wire._heard_end,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
+                reconnect_time_wait=0,
                 connect_timeout=max(1, round(timeout_s)),
                 inbox_prefix=visitor.inbox_prefix.encode(),
                 **options,
             )
         except (NatsError, OSError, TimeoutError, ValueError) as error:
-            raise _unreachable(urls, error, refusals) from None
-        wire = cls(client, visitor.inbox_prefix, str(urls[0]), refusals)
-        await client.subscribe(
+            raise _unreachable(urls, error, wire._refusals) from None
+        wire.url = wire._client.connected_url.geturl() if wire._client.connected_url else wire.url
+        await wire._client.subscribe(
             f"{visitor.inbox_prefix}.>",
             cb=wire._heard,
             pending_msgs_limit=_WAITING_MESSAGES_MAX,
@@ -103,11 +102,14 @@ class Wire:
         return [f"{scheme}://{address}" for address in self._client._server_info.get("connect_urls") or []]
 
     @contextlib.asynccontextmanager
-    async def inbox(self) -> AsyncIterator[tuple[str, "asyncio.Queue[Msg]"]]:
-        """A subject to have answers sent to (and below it: one more token), and where they arrive."""
+    async def inbox(self) -> AsyncIterator[tuple[str, "asyncio.Queue[Msg | None]"]]:
+        """A subject to have answers sent to (and below it: one more token), and where they arrive.
+
+        None among them: something is wrong with the connection, ``check`` says what.
+        """
         self._number += 1
         name = str(self._number)
-        queue: asyncio.Queue[Msg] = asyncio.Queue()
+        queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._waiting[name] = queue
         try:
             yield f"{self._prefix}.{name}", queue
@@ -116,6 +118,7 @@ class Wire:
 
     async def publish(self, subject: str, payload: bytes, reply: str) -> None:
         """Send a request. Raises Failure when the connection is gone."""
+        self.asked.append(subject)
         try:
             await self._client.publish(subject, payload, reply=reply)
         except NatsError as error:
@@ -141,6 +144,9 @@ class Wire:
                 except TimeoutError:
                     self.check()
                     return
+                if message is None:
+                    self.check()
+                    continue
                 if is_no_responders(message):
                     raise NoResponders(subject)
                 yield message
@@ -154,13 +160,24 @@ class Wire:
                 code="not-permitted",
                 hint="name credentials of a user of the system account that may do this, with --system-user",
             )
-        if self._client.is_closed:
+        if not self._client.is_connected:
             raise self.broken(None)
 
     def broken(self, error: Exception | None) -> Failure:
         """The connection is gone."""
         why = "; ".join(dict.fromkeys(self._refusals)) or (str(error) if error else "") or "connection closed"
         return Failure(f"lost the connection to {self.url}: {why}", code="disconnected", hint="run the command again")
+
+    async def _heard_error(self, error: Exception) -> None:
+        self._refusals.append(str(error) or type(error).__name__)
+        self._wake()
+
+    async def _heard_end(self) -> None:
+        self._wake()
+
+    def _wake(self) -> None:
+        for queue in self._waiting.values():
+            queue.put_nowait(None)
 
     async def _heard(self, message: Msg) -> None:
         name = message.subject[len(self._prefix) + 1 :].partition(".")[0]
