@@ -21,7 +21,14 @@ from gossamer.mesh.engine.links cimport (
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
-from gossamer.mesh.engine.sharing cimport import_enter, import_free, import_remove, mapping_free, mapping_remove, mapping_set
+from gossamer.mesh.engine.sharing cimport (
+    import_enter,
+    import_free,
+    import_remove,
+    mapping_free,
+    mapping_remove,
+    mapping_set,
+)
 from gossamer.mesh.engine.subject cimport subject_wildcard
 from gossamer.mesh.engine.subscriptions cimport (
     own_subscribe,

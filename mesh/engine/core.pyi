@@ -20,12 +20,12 @@ LINK_ID: Final[int]
 PEER_HOST: Final[int]
 NONCE: Final[int]
 
-#: A subject made from another: parts joined by dots. Each part is (kinds.Part, text, numbers): literal tokens with their
-#: text, functions with their arguments as numbers (wildcard indexes count from 1), SPLIT with the separator as text.
+#: A subject made from another: parts joined by dots. Each part is (kinds.Part, text, numbers): literal tokens with
+#: their text, functions with their arguments as numbers (wildcards count from 1), SPLIT with the separator as text.
 Program = Sequence[tuple[int, bytes, Sequence[int]]]
-#: Weight in percent, and the subject. Weights add up to 100 or less; of the rest the message keeps its subject unless the
-#: source is among the destinations, in which case the rest is dropped: the caller says so by a destination with the
-#: remaining weight and an empty program.
+#: Weight in percent, and the subject. Weights add up to 100 or less; of the rest the message keeps its subject unless
+#: the source is among the destinations, in which case the rest is dropped: the caller says so by a destination with
+#: the remaining weight and an empty program.
 Destination = tuple[int, Program]
 
 class Engine:

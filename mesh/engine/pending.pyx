@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Requests through service imports that wait for an answer (auth section 18).
 
-Each has a reply subject of its own in the exporting account, found by one hash look-up, and lies in its import's list by
-last activity: the threshold is the same for all in one list, so what is due stands at its head. What is taken out stays
+Each has a reply subject of its own in the exporting account, found by one hash look-up, and lies in its import's list
+by last activity: the threshold is the same for all in one list, so what is due stands at its head. What is taken out stays
 readable until the tick ends.
 """
 

@@ -7,7 +7,7 @@ composed in buffers of the core: no allocation but the pending reply.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.match cimport match_again, match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """What accounts share: imports programmed by the control plane, and the mappings of an account.
 
-A service import is a subscription in the importing account that nobody is told of; what it gets becomes a request in the
-exporting account (``request.pyx``). A stream import gives every subscription that overlaps its local subject a shadow in
-the exporting account, which is announced there like any other (``subscriptions.pyx``).
+A service import is a subscription in the importing account that nobody is told of; what it gets becomes a request in
+the exporting account (``request.pyx``). A stream import gives every subscription that overlaps its local subject a
+shadow in the exporting account, which is announced there like any other (``subscriptions.pyx``).
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

@@ -21,7 +21,6 @@ from gossamer.mesh.engine.types cimport (
     PART_RANDOM,
     PART_RIGHT,
     PART_SLICE_FROM_LEFT,
-    PART_SLICE_FROM_RIGHT,
     PART_SPLIT,
     PART_SPLIT_FROM_LEFT,
     PART_SPLIT_FROM_RIGHT,
