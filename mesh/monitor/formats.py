@@ -1,5 +1,6 @@
 """How times and durations look in monitoring documents (spec system-and-monitoring section 1)."""
 
+import functools
 import time
 
 _SECOND_NS = 1_000_000_000
@@ -11,8 +12,14 @@ def timestamp(wall_ns: int) -> str:
     if wall_ns <= 0:
         return ZERO_TIME
     second, rest_ns = divmod(wall_ns, _SECOND_NS)
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    text = _second_text(second)
     return f"{text}.{rest_ns:09d}".rstrip("0") + "Z" if rest_ns else text + "Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second_text(second: int) -> str:
+    """Events come in thousands within the same second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def duration(value_ns: int) -> str:

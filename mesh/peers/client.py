@@ -16,6 +16,7 @@ from gossamer.mesh.world.listening import join_address
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission, Attempt
 
+HIDDEN = "[REDACTED]"
 _BROUGHT = ("user", "password", "auth_token", "jwt", "nkey", "sig", "proxy_sig", "account", "new_account")
 
 
@@ -81,6 +82,14 @@ class Client(Struct, gc=False, eq=False):
     def user(self) -> str:
         """Who it is, as monitoring and logs may show it; empty on an open server."""
         return self.admission.user if self.admission is not None else ""
+
+    @property
+    def claimed_user(self) -> str:
+        """The same for a client that was not let in: who it said it was, never a secret."""
+        if self.attempt is None:
+            return ""
+        brought = self.attempt.connect
+        return brought.nkey or brought.user or (HIDDEN if brought.auth_token else "")
 
     @property
     def label(self) -> str:

@@ -53,10 +53,14 @@ _KNOWN_ACCOUNT = frozenset((ReasonCode.ACCOUNT_FULL, ReasonCode.PROTOCOL_VERSION
 
 
 class Ending(Struct, frozen=True, gc=False):
-    """What is known of a close before it has happened. ``account``: where a client that was not let in belongs."""
+    """What is known of a close before it has happened. ``account`` and ``user`` are of a client that was not let in."""
 
     because: Reason | None = None
     account: str = ""
+    user: str = ""
+
+
+UNORDERED = Ending()
 
 
 class Clients:
@@ -166,11 +170,9 @@ class Clients:
             waiting.cancel()
         reason = CloseReason(event.reason)
         self.closed_by_reason[reason] += 1
-        ending = self._endings.pop(event.link, None)
-        because = ending.because if ending is not None else None
-        if because is None:
-            because = reason_of_end(reason, event.error, client, self.limits)
-        account = client.account.name if client.account is not None else ending.account if ending is not None else ""
+        ending = self._endings.pop(event.link, UNORDERED)
+        because = ending.because or reason_of_end(reason, event.error, client, self.limits)
+        account = client.account.name if client.account is not None else ending.account
         admission = client.admission
         closed = ClosedClient(
             client.link,
@@ -181,7 +183,7 @@ class Clients:
             reason,
             event.error.decode("utf-8", "replace"),
             account,
-            client.user,
+            client.user or ending.user,
             client.name,
             client.lang,
             client.version,
@@ -271,7 +273,7 @@ class Clients:
                 max_subscriptions=max_subscriptions,
             )
         self.permissions.release(before)
-        self._arm(client, admission)
+        self._arm(client, admission, again=True)
 
     def unbind(self, client: Client) -> None:
         """Nobody is asked any more: what was restricted is free."""
@@ -403,8 +405,9 @@ class Clients:
         client.max_payload = smallest(own_payload, self.limits.max_payload)
         return -1 if client.max_payload == self.limits.max_payload else client.max_payload, max_subscriptions
 
-    def _arm(self, client: Client, admission: "Admission") -> None:
-        """Let the engine end the client when its credentials or its account end, whichever is first."""
+    def _arm(self, client: Client, admission: "Admission", *, again: bool = False) -> None:
+        """Let the engine end the client when its credentials or its account end, whichever is first; ``again``: an
+        earlier order is void."""
         ends = []
         if admission.expires_at is not None:
             ends.append((admission.expires_at, b"User Authentication Expired"))
@@ -418,6 +421,8 @@ class Clients:
                 reason=CloseReason.AUTHENTICATION_EXPIRED,
                 error=error,
             )
+        elif again:
+            self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
 
     def _refuse(
         self,
@@ -440,7 +445,7 @@ class Clients:
         self.refusals.add(refused)
         # Whom it shows as belonging to: an account only where it got as far as being counted there.
         counted = account if because.code in _KNOWN_ACCOUNT else ""
-        self._endings.setdefault(client.link, Ending(because, counted))
+        self._endings.setdefault(client.link, Ending(because, counted, user or client.claimed_user))
         self.watcher.refused(client, refused)
         self._engine.close(client.link, reason=reason, error=error)
 
