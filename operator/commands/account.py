@@ -5,7 +5,9 @@ from typing import Any
 import click
 
 from gossamer.operator.commands import options, views
+from gossamer.operator.commands.adopt import import_account
 from gossamer.operator.commands.amounts import show_limit, show_moment, split_list
+from gossamer.operator.commands.callout import callout
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
 from gossamer.operator.failure import usage
 from gossamer.operator.output.document import Document, Table
@@ -17,6 +19,10 @@ from gossamer.operator.tenants.result import Outcome
 @click.group()
 def account() -> None:
     """Create, edit, list, describe and delete accounts."""
+
+
+account.add_command(callout)
+account.add_command(import_account, "import")
 
 
 _edit_options = options.together(

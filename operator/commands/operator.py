@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from gossamer.operator.commands import options, views
+from gossamer.operator.commands.adopt import import_operator
 from gossamer.operator.commands.amounts import show_moment, split_list
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
 from gossamer.operator.failure import Failure
@@ -17,6 +18,9 @@ from gossamer.operator.tenants.result import Outcome
 @click.group()
 def operator() -> None:
     """Create, edit, list and describe operators."""
+
+
+operator.add_command(import_operator, "import")
 
 
 _edit_options = options.together(

@@ -30,11 +30,17 @@ _OBJECTS = "Who may do what"
 _SHARING = "What accounts share"
 _STORE = "The store and its keys"
 _MESH = "Nodes and meshes"
+_LIVE = "A live mesh and the store"
 #: The order of the sections in the help; commands of any other section come at the end.
-SECTIONS = (_MESH, _OBJECTS, _SHARING, _STORE)
+SECTIONS = (_MESH, _LIVE, _OBJECTS, _SHARING, _STORE)
 
 #: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
+    "drift": Entry(f"{_HERE}.drift", "drift", "How accounts on the servers differ from the store's.", _LIVE),
+    "prune": Entry(f"{_HERE}.prune", "prune", "Remove accounts from the servers that the store has not.", _LIVE),
+    "pull": Entry(f"{_HERE}.pull", "pull", "Take accounts of the servers into the store.", _LIVE),
+    "push": Entry(f"{_HERE}.push", "push", "Give the store's accounts to every server.", _LIVE),
+    "status": Entry(f"{_HERE}.status", "status", "The servers of the mesh at a glance.", _LIVE),
     "revocation": Entry(
         f"{_HERE}.revocations", "revocation", "Void credentials of users: by name, by key, or all.", _OBJECTS
     ),

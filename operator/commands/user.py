@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from gossamer.operator.commands import options, views
+from gossamer.operator.commands.adopt import import_user
 from gossamer.operator.commands.amounts import show_moment
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
 from gossamer.operator.failure import Failure
@@ -20,6 +21,9 @@ STANDARD_OUTPUT = "--"
 @click.group()
 def user() -> None:
     """Create, edit, list, describe and delete users; write credentials."""
+
+
+user.add_command(import_user, "import")
 
 
 @user.command()

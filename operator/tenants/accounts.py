@@ -10,16 +10,16 @@ from gossamer.auth.claims import (
     AccountLimits,
     Export,
     MessageTrace,
-    OperatorClaims,
     UserGrant,
     UserScope,
 )
 from gossamer.auth.keys import KeyKind
-from gossamer.operator.failure import Failure, not_available, usage
+from gossamer.operator.failure import Failure, usage
 from gossamer.operator.store.keystore import read_key_argument
 from gossamer.operator.store.names import checked_name
-from gossamer.operator.store.stored import refuse_new_faults, same_content, sign
+from gossamer.operator.store.stored import refuse_new_faults, sign
 from gossamer.operator.store.workspace import Workspace
+from gossamer.operator.tenants.amendment import account_claim_signer, put_amended, trusted_signers
 from gossamer.operator.tenants.edits import (
     ClaimEdit,
     GrantEdit,
@@ -32,7 +32,7 @@ from gossamer.operator.tenants.edits import (
     edit_tags,
 )
 from gossamer.operator.tenants.result import Outcome
-from gossamer.operator.tenants.signing import operator_signer, role_key
+from gossamer.operator.tenants.signing import role_key
 
 GENERATE = "generate"
 
@@ -77,7 +77,7 @@ def create_account(
     """
     name = checked_name(name, "account")
     edit = edit or AccountEdit()
-    operator_claims = signing_operator(workspace, operator)
+    operator_claims = workspace.store.operator(operator).claims
     outcome = Outcome()
     existing = workspace.store.find_account(operator, name)
     if existing is not None:
@@ -89,7 +89,6 @@ def create_account(
             )
         outcome.include(edit_account(workspace, operator, name, _once(existing.claims, edit), now=now, wish=wish))
         return outcome
-    signer = operator_signer(workspace.keystore, operator_claims, wish)
     if public:
         key, pair = read_key_argument(public, KeyKind.ACCOUNT, workspace.keystore)
         if pair is not None:
@@ -99,6 +98,7 @@ def create_account(
     claims = AccountClaims(name=name, subject=key, limits=AccountLimits.fresh(), exports=tuple(exports))
     claims = _edited(workspace, claims, edit, outcome)
     refuse_new_faults(claims)
+    signer = account_claim_signer(workspace, operator_claims, claims, outcome, wish)
     workspace.store.put_account(operator, sign(claims, signer, now=now))
     outcome.created = outcome.changed = True
     outcome.done.insert(0, f"created account {name!r} ({key})")
@@ -112,13 +112,13 @@ def edit_account(
     workspace: Workspace, operator: str, name: str, edit: AccountEdit, *, now: int, wish: str = ""
 ) -> Outcome:
     """Change an account; what is so already is not signed again. ``wish`` is the ``-K`` key."""
-    operator_claims = signing_operator(workspace, operator)
+    operator_claims = workspace.store.operator(operator).claims
     before = workspace.store.account(operator, name).claims
     outcome = Outcome()
-    if edit.is_empty and before.issuer in operator_claims.trusted_keys:
+    if edit.is_empty and before.issuer in trusted_signers(workspace, operator_claims, before):
         return outcome
     after = _edited(workspace, before, edit, outcome)
-    _put_changed(workspace, operator_claims, before, after, outcome, now=now, wish=wish, resign=edit.resign)
+    put_amended(workspace, operator, before, after, outcome, now=now, wish=wish, resign=edit.resign)
     lost = set(before.signing_key_texts) - set(after.signing_key_texts)
     if lost:
         _warn_of_orphans(workspace, operator, name, lost, outcome)
@@ -179,7 +179,6 @@ def create_scope(
     exist_ok: bool = False,
 ) -> Outcome:
     """Add a scoped signing key: users that it signs get what the role's template grants (spec auth section 12)."""
-    operator_claims = signing_operator(workspace, operator)
     before = workspace.store.account(operator, account).claims
     role = role.strip()
     if not role:
@@ -202,7 +201,7 @@ def create_scope(
     others = tuple(entry for entry in before.signing_keys if entry != public)
     outcome.done[-1:] = [f"added signing key {public} with the role {role!r}"]
     after = structs.replace(before, signing_keys=(*others, scope))
-    _put_changed(workspace, operator_claims, before, after, outcome, now=now, wish=wish)
+    put_amended(workspace, operator, before, after, outcome, now=now, wish=wish)
     return outcome
 
 
@@ -219,7 +218,6 @@ def edit_scope(
     wish: str = "",
 ) -> Outcome:
     """Change what a role's template grants, its name or its description."""
-    operator_claims = signing_operator(workspace, operator)
     before = workspace.store.account(operator, account).claims
     public = role_key(before, role_or_key) or role_or_key
     scope = before.scope(public)
@@ -242,7 +240,7 @@ def edit_scope(
         before, signing_keys=tuple(changed if entry is scope else entry for entry in before.signing_keys)
     )
     outcome = Outcome()
-    _put_changed(workspace, operator_claims, before, after, outcome, now=now, wish=wish)
+    put_amended(workspace, operator, before, after, outcome, now=now, wish=wish)
     if outcome.changed:
         outcome.warn(
             "closes-connections", f"connections under the role {scope.role!r} close when servers get this claim"
@@ -250,49 +248,15 @@ def edit_scope(
     return outcome
 
 
-def signing_operator(workspace: Workspace, operator: str) -> OperatorClaims:
-    """The claims of an operator that can sign here. Raises Failure for a managed store."""
-    claims = workspace.store.operator(operator).claims
-    if workspace.store.is_managed(operator):
-        raise not_available(f"changing accounts of operator {operator!r}, whose keys somebody else holds,")
-    return claims
-
-
 def revoke_user(workspace: Workspace, operator: str, account: str, public: str, *, now: int, wish: str = "") -> Outcome:
     """Make everything issued to a user key until ``now`` void. An entry is never moved to an earlier time."""
-    operator_claims = signing_operator(workspace, operator)
     before = workspace.store.account(operator, account).claims
     outcome = Outcome()
     moment = max(now, before.revocations.get(public, 0))
     after = structs.replace(before, revocations={**before.revocations, public: moment})
-    _put_changed(workspace, operator_claims, before, after, outcome, now=now, wish=wish)
+    put_amended(workspace, operator, before, after, outcome, now=now, wish=wish)
     outcome.done.insert(0, f"revoked {public}")
     return outcome
-
-
-def _put_changed(
-    workspace: Workspace,
-    operator: OperatorClaims,
-    before: AccountClaims,
-    after: AccountClaims,
-    outcome: Outcome,
-    *,
-    now: int,
-    wish: str,
-    resign: bool = False,
-) -> None:
-    # A claim whose signer is not trusted (any more) is no good, whatever it says.
-    resign = resign or before.issuer not in operator.trusted_keys
-    if same_content(before.sorted_for_signing(), after.sorted_for_signing()) and not resign:
-        outcome.done.clear()
-        outcome.note(f"account {before.name!r} is so already")
-        return
-    refuse_new_faults(after, before)
-    signer = operator_signer(workspace.keystore, operator, wish)
-    issued = workspace.store.issued_on_disk(AccountClaims, workspace.store.account_path(operator.name, before.name))
-    workspace.store.put_account(operator.name, sign(after, signer, now=now, newer_than=issued))
-    outcome.changed = True
-    outcome.note(f"signed account {before.name!r}")
 
 
 def _edited(workspace: Workspace, claims: AccountClaims, edit: AccountEdit, outcome: Outcome) -> AccountClaims:

@@ -196,14 +196,3 @@ def test_delete(stores: Path, keys: Path) -> None:
     assert not (stores / "OP").exists()
     assert not list(keys.rglob("*.nk"))
     assert not list(keys.rglob("*.creds"))
-
-
-def test_managed_store_is_not_changed(home: Path, stores: Path) -> None:
-    run_ok("operator", "create", "OP")
-    mark = stores / "OP" / ".nsc"
-    mark.write_text(mark.read_text().replace("false", "true"))
-    before = fingerprint(home)
-    refused = run("account", "create", "A")
-    assert refused.code == 1
-    assert "not available yet" in refused.err
-    assert fingerprint(home) == before
