@@ -2,8 +2,8 @@
 """Requests through service imports that wait for an answer (auth section 18).
 
 Each has a reply subject of its own in the exporting account, found by one hash look-up, and lies in its import's list
-by last activity: the threshold is the same for all in one list, so what is due stands at its head. What is taken out stays
-readable until the tick ends.
+by last activity: the threshold is the same for all in one list, so what is due stands at its head. What is taken out
+stays readable until the tick ends.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
