@@ -39,7 +39,9 @@ class Authenticator:
         self._configured = ConfiguredUsers(settings)
         self._operator_mode: OperatorMode | None = None
         if settings.operator_mode:
-            self._operator_mode = OperatorMode(settings, self.trust, accounts or MemoryResolver())
+            self._operator_mode = OperatorMode(
+                settings, self.trust, accounts if accounts is not None else MemoryResolver()
+            )
         self._answers = Answers(settings, self._operator_mode)
 
     @property

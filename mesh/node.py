@@ -30,6 +30,7 @@ from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.welcome import Welcome
+from gossamer.mesh.system.server_info import ServerInfo
 from gossamer.mesh.system.service import SystemService
 from gossamer.mesh.version import NATS_VERSION, VERSION
 from gossamer.mesh.world import World, real_world
@@ -37,9 +38,11 @@ from gossamer.mesh.world.client_urls import own_client_urls
 from gossamer.mesh.world.listening import BoundSocket, bind, join_address, split_address
 
 if TYPE_CHECKING:
+    from gossamer.mesh.accounts.sharing import Sharing
     from gossamer.mesh.engine.core import Engine
     from gossamer.mesh.monitor.site import MonitorSite
     from gossamer.mesh.peers.route_manager import RouteManager
+    from gossamer.mesh.resolvers.resolving import Resolving
 
 MessageHandler = Callable[[events.Message], None]
 #: Takes bytes for a client without a socket, and whether these are the last.
@@ -75,6 +78,8 @@ class Node:
         self.routes: RouteManager | None = None
         self.monitor: MonitorSite | None = None
         self.system: SystemService | None = None
+        self.resolving: Resolving | None = None  # operator mode only
+        self.sharing: Sharing | None = None
         self.started_ns = 0  # time of day
         self.config_loaded_ns = 0
         self.running = False
@@ -101,6 +106,7 @@ class Node:
                 self.cluster_socket = bind(
                     options.cluster.host, options.cluster.port, what="cluster port", option="cluster port"
                 )
+            await self._make_resolving()
             self._make_parts(client_socket)
         except BaseException:
             for made in (client_socket, self.cluster_socket):
@@ -133,6 +139,10 @@ class Node:
             self.routes.stop_accepting()
         if self.system is not None:
             self.system.stop()
+        if self.resolving is not None:
+            await self.resolving.stop()
+        if self.sharing is not None:
+            self.sharing.stop()
         if not ending:
             for client in self.clients:
                 self.engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
@@ -237,7 +247,7 @@ class Node:
     def _make_parts(self, client_socket: BoundSocket | None) -> None:
         options, world = self.options, self.world
         self.identity = make_identity(options.server_name, world.randomness)
-        self.judge = Judge(options.authorization, world.clock)
+        self.judge = Judge(options.authorization, world.clock, self.resolving.live if self.resolving else None)
         self.started_ns = self.config_loaded_ns = world.clock.wall_ns()
         self.processor = ProcessorShare(world.clock.monotonic_ns())
         if self._given_engine is not None:
@@ -283,6 +293,7 @@ class Node:
             headers=not options.no_header_support,
         )
         self._make_callout()
+        self._make_sharing()
         self.listener = ClientListener(self.engine, self.welcome, self.judge, port)
         self.pump = Pump(self.engine, world.clock, self._handlers(), self._failed)
 
@@ -318,6 +329,35 @@ class Node:
             randomness=self.world.randomness,
             log=self.journal,
         )
+
+    def _make_sharing(self) -> None:
+        """What accounts share: told by JWTs as they are loaded."""
+        if self.resolving is None:
+            return
+        from gossamer.mesh.accounts.sharing import Sharing
+
+        self.sharing = Sharing(
+            self.engine, self.accounts, clock=self.world.clock, log=self.journal, cluster_name=self.cluster_name
+        )
+        self.sharing.missing = self.resolving.live.want
+
+    async def _make_resolving(self) -> None:
+        """Operator mode: where accounts come from. Raises ValueError for a resolver that cannot work."""
+        settings = self.options.authorization
+        if not settings.operator_mode or settings.resolver is None:
+            return
+        from gossamer.auth.resolver import ResolverError
+        from gossamer.mesh.life.account_changes import AccountChanges
+        from gossamer.mesh.resolvers.resolving import Resolving
+
+        try:
+            self.resolving = Resolving(settings, self.world, self.journal)
+            await self.resolving.start()
+        except ResolverError as error:
+            if self.resolving is not None:
+                await self.resolving.stop()
+            raise ValueError(str(error)) from error
+        self.resolving.live.changed = AccountChanges(self)
 
     def _make_routes(self) -> "RouteManager | None":
         cluster = self.options.cluster
@@ -388,6 +428,8 @@ class Node:
             return
         self.system = SystemService(self)
         self.system.start()
+        if self.resolving is not None:
+            self.resolving.serve(self, ServerInfo(self))
 
     def _say_hello(self, client_socket: BoundSocket | None) -> None:
         self.journal.info("Starting nats-server")

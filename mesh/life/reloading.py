@@ -63,7 +63,7 @@ async def apply(node: "Node", now: Options) -> None:
         raise ReloadRefused(text)
     paths = {change.path for change in changes}
     try:
-        judge = Judge(now.authorization, node.world.clock)
+        judge = Judge(now.authorization, node.world.clock, node.resolving.live if node.resolving else None)
     except ValueError as error:
         raise ReloadRefused(str(error)) from error
     try:

@@ -38,7 +38,9 @@ class Resolving:
         assert settings.resolver is not None, "the configuration was checked: operators need a resolver"
         self.settings: ResolverSettings = settings.resolver
         self.resolver = _made(settings.resolver, settings.resolver_preload, world, log)
-        self.live = LiveAccounts(self.resolver, trust_of(settings), world.clock, log)
+        trust = trust_of(settings)
+        self.live = LiveAccounts(self.resolver, trust, world.clock, log)
+        self._system_account = trust.system_account
         self._world = world
         self._log = log
         self._slices = Slices(world.clock, self._failed)
@@ -46,12 +48,12 @@ class Resolving:
         self._packing: Packing | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, system_account: str) -> None:
+    async def start(self) -> None:
         """What must be so before clients come. Raises ResolverError."""
         if isinstance(self.resolver, UrlResolver):
             await self.resolver.start()
-        in_memory = isinstance(self.resolver, MemoryResolver)
-        if in_memory and system_account and self.resolver.stored(system_account) is None:
+        key = self._system_account
+        if isinstance(self.resolver, MemoryResolver) and key and self.resolver.stored(key) is None:
             raise ResolverError("error resolving system account: account missing")
 
     def serve(self, node: "Node", info: ServerInfo) -> None:

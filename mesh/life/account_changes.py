@@ -1,0 +1,110 @@
+"""Following account JWTs that change while they are used (spec auth section 24.1).
+
+``LiveAccounts`` tells of every account that comes, changes or goes; here everybody who is connected is held against it,
+and those who share with it are told.
+"""
+
+from typing import TYPE_CHECKING
+
+from gossamer.auth.reasons import Reason, ReasonCode
+from gossamer.auth.resolver import KnownAccount
+from gossamer.auth.staying import Departure, deleted, limits_of, staying
+from gossamer.mesh.accounts.account import UNLIMITED, Account
+from gossamer.mesh.engine.kinds import CloseReason
+from gossamer.mesh.peers.client import Client
+from gossamer.mesh.peers.clients import ACCOUNT_FULL
+
+if TYPE_CHECKING:
+    from gossamer.auth.decisions import Admission
+    from gossamer.mesh.node import Node
+
+_SECOND_NS = 1_000_000_000
+
+
+class AccountChanges:
+    """Called with an account's key, what it was (None: it comes) and what it is (None: it goes)."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+
+    def __call__(self, key: str, before: KnownAccount | None, now: KnownAccount | None) -> None:
+        """Nothing here takes long: imports that need other accounts are completed when those come."""
+        place = self._place(key)
+        account = self._node.accounts.find(key)
+        if now is None:
+            self._node.journal.info(f"Account {key} is gone")
+            if account is not None:
+                account.limits = UNLIMITED
+                self._end(account, deleted(key, place))
+            self._unshare(key)
+            return
+        if account is not None:
+            account.limits = limits_of(now.claims)
+            account.label = now.claims.name or key
+            if before is not None:
+                self._node.journal.info(
+                    f"Account {account.label} ({key}) has changed, issued at {now.claims.issued_at}"
+                )
+                self._follow(account, before, now, place)
+            enforce_connections(self._node, account)
+        self._share(key, now, place)
+
+    def _follow(self, account: Account, before: KnownAccount, now: KnownAccount, place: str) -> None:
+        clients = self._node.clients
+        at = self._node.world.clock.wall_ns() / _SECOND_NS
+        for client in members(self._node, account):
+            admission = client.admission
+            if admission is None:
+                continue
+            outcome = staying(admission, before.claims, now.claims, at, place=place)
+            if isinstance(outcome, Departure):
+                self._send_away(client, outcome)
+            elif _matters(admission, outcome):
+                clients.rebind(client, outcome)
+
+    def _end(self, account: Account, departure: Departure) -> None:
+        for client in members(self._node, account):
+            self._send_away(client, departure)
+
+    def _send_away(self, client: Client, departure: Departure) -> None:
+        self._node.clients.refuse(
+            client, departure.error.encode(), CloseReason[departure.close_reason], departure.reason
+        )
+
+    # --- those who share with it --------------------------------------------------------------------------------
+    def _share(self, key: str, now: KnownAccount, place: str) -> None:
+        if self._node.sharing is not None:
+            self._node.sharing.account_changed(key, now.claims, place=place)
+
+    def _unshare(self, key: str) -> None:
+        if self._node.sharing is not None:
+            self._node.sharing.account_gone(key)
+
+    def _place(self, key: str) -> str:
+        return self._node.resolving.live.place(key) if self._node.resolving is not None else ""
+
+
+def members(node: "Node", account: Account) -> list[Client]:
+    """Who is in the account and may stay so far, in the order in which they came."""
+    if account.members is None:
+        found = [client for client in node.clients if client.account is account]
+    else:
+        found = [client for link in account.members if (client := node.clients.find(link)) is not None]
+    return [client for client in found if not node.clients.is_ending(client)]
+
+
+def enforce_connections(node: "Node", account: Account) -> None:
+    """A limit that was lowered below what is there: the newest go."""
+    allowed = account.limits.max_connections
+    if not 0 <= allowed < account.clients + account.remote_clients:
+        return
+    here = max(0, allowed - account.remote_clients)
+    for client in members(node, account)[here:]:
+        text = f"account {account.label} may have {allowed} connections"
+        reason = Reason(code=ReasonCode.ACCOUNT_FULL, text=text, rule=f"limits.conn {allowed}")
+        node.clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, reason)
+
+
+def _matters(before: "Admission", now: "Admission") -> bool:
+    """Has anything changed that is held in the engine, or shown?"""
+    return before != now
