@@ -7,6 +7,7 @@ file or by hand in a test, consumed by ``gossamer.auth.authenticator`` (spec con
 from msgspec import Struct
 
 from gossamer.auth.permissions import Permissions
+from gossamer.auth.sharing.values import Export, Import, Mapping
 
 GLOBAL_ACCOUNT = "$G"
 SYSTEM_ACCOUNT = "$SYS"
@@ -35,13 +36,15 @@ class AccountLimits(Struct, frozen=True, kw_only=True):
 
 
 class AccountSettings(Struct, frozen=True, kw_only=True):
-    """An account from the configuration. Exports, imports and mappings hold the raw parsed entries until the issue
-    that brings them: the option table refuses them as not available yet."""
+    """An account from the configuration, with what it shares and maps, in the order of the file."""
 
     name: str
     nkey: str = ""
     default_permissions: Permissions | None = None
     limits: AccountLimits = AccountLimits()
+    exports: tuple[Export, ...] = ()
+    imports: tuple[Import, ...] = ()
+    mappings: tuple[Mapping, ...] = ()
     place: str = ""
 
 
@@ -87,6 +90,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     timeout_ns: int = 0
     users: tuple[UserSettings, ...] = ()
     accounts: tuple[AccountSettings, ...] = ()
+    mappings: tuple[Mapping, ...] = ()  # of the global account
     default_permissions: Permissions | None = None
     no_auth_user: str = ""
     proxy_required: bool = False
