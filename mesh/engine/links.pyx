@@ -502,8 +502,12 @@ cdef void links_free_graves(Core* core) noexcept nogil:
 
 
 cdef void links_destroy(Core* core) noexcept nogil:
-    """Close and free all; nothing is flushed or reported."""
+    """Close and free all; nothing is flushed, reported or announced."""
     cdef Link* link
+    cdef uint32_t i
+    for i in range(core.accounts_count):
+        if core.accounts[i] != NULL:
+            core.accounts[i].routes_count = 0
     while core.all_links != NULL:
         link = core.all_links
         subscriptions_end_all(core, link)
