@@ -32,8 +32,6 @@ class Feature(Enum):
     LEAFNODES = "leaf nodes come with a later release"
     WEBSOCKET = "WebSocket comes with a later release"
     MQTT = "MQTT comes with a later release"
-    SHARING = "exports and imports come with a later release"
-    MAPPING = "subject mapping comes with a later release"
     PROXIES = "the PROXY protocol comes with a later release"
     OCSP = "OCSP comes with TLS, in a later release"
     URL_RESOLVER = "the URL resolver comes with a later release"

@@ -47,7 +47,6 @@ DIFFERENT = {
     "jetstream {limits {duplicate_window: 5}}": BETTER_PLACE,
     "jetstream {limits {duplicate_window: x}}": BETTER_PLACE,
     "jetstream {enabled: 5}": BETTER_PLACE,
-    'mappings {"a.*": "b.$2"}': LATER,
     "mappings {a: {dest: b, weight: 60, cluster: 5}}": BETTER_PLACE,
 }
 

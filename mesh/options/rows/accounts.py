@@ -20,7 +20,7 @@ def _accounts(processing: Processing, key: str, node: Node) -> tuple[AccountSett
         text = f"Expected accounts to be a map or an array, got {node.go_type}"  # nats-server ignores it silently
         raise Wrong(text)
     found = []
-    links: list[sharing.Link] = []
+    shared: dict[str, sharing.Shared] = {}
     for name, child in node.value.items():
         if not isinstance(child.value, dict):
             processing.error(child, "Expected map entries for accounts")
@@ -28,10 +28,10 @@ def _accounts(processing: Processing, key: str, node: Node) -> tuple[AccountSett
         if name == GLOBAL_ACCOUNT:
             processing.error(child, f"{quoted(name)} is a Reserved Account")
             continue
-        account = _account(processing, name, child, links)
+        account = _account(processing, name, child, shared)
         found.append(account)
     if not processing.broken:
-        sharing.check_links(processing, node, {account.name for account in found}, links)
+        sharing.link(processing, node, found, shared)
     return tuple(found)
 
 
@@ -48,12 +48,11 @@ def _listed(processing: Processing, node: Node) -> tuple[AccountSettings, ...]:
     return tuple(found.values())
 
 
-def _account(processing: Processing, name: str, node: Node, links: list[sharing.Link]) -> AccountSettings:
+def _account(processing: Processing, name: str, node: Node, shared: dict[str, sharing.Shared]) -> AccountSettings:
     processing.accounts.append(name)
     values = processing.block("account", node)
     processing.accounts.pop()
-    for key in ("exports", "imports"):
-        links.extend(sharing.Link(name, key, entry) for entry in processing.shared.pop(f"{name} {key}", ()))
+    shared[name] = sharing.take(processing, name)
     limits: dict[str, int] = values.get("limits", {})
     return AccountSettings(
         name=name,
@@ -64,6 +63,9 @@ def _account(processing: Processing, name: str, node: Node, links: list[sharing.
             max_subscriptions=limits.get("max_subscriptions", -1),
             max_payload=limits.get("max_payload", -1),
         ),
+        exports=shared[name].exports,
+        imports=shared[name].imports,
+        mappings=values.get("mappings", ()),
         place=str(node.place),
     )
 
@@ -131,9 +133,9 @@ TOP = (
     Row(
         keys=("mappings", "maps"),
         type=mappings.MAPPINGS,
+        fields=("authorization.mappings",),
         doc="Subject mappings of the global account.",
         reload=Reload.YES,
-        waits_for=Feature.MAPPING,
     ),
 )
 
@@ -161,14 +163,9 @@ BLOCKS = (
                 doc="May the account have streams?",
                 waits_for=Feature.STREAMS,
             ),
-            Row(keys=("exports",), type=sharing.EXPORTS, doc="What others may import.", waits_for=Feature.SHARING),
-            Row(keys=("imports",), type=sharing.IMPORTS, doc="What is taken from others.", waits_for=Feature.SHARING),
-            Row(
-                keys=("mappings", "maps"),
-                type=mappings.MAPPINGS,
-                doc="Subject mappings of the account.",
-                waits_for=Feature.MAPPING,
-            ),
+            Row(keys=("exports",), type=sharing.EXPORTS, doc="What others may import."),
+            Row(keys=("imports",), type=sharing.IMPORTS, doc="What is taken from others."),
+            Row(keys=("mappings", "maps"), type=mappings.MAPPINGS, doc="Subject mappings of the account."),
             Row(
                 keys=("msg_trace", "trace_dest"),
                 type=mappings.MESSAGE_TRACE,

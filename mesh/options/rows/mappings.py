@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
+from gossamer.auth.sharing.values import Mapping, Target
 from gossamer.auth.subjects import is_literal, is_valid
+from gossamer.auth.transforms import TransformError, parse
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
 from gossamer.mesh.options.processing import Processing
@@ -11,26 +13,28 @@ from gossamer.mesh.options.table import Row, Type, Wrong, block
 from gossamer.mesh.options.types import TEXT, as_map, as_text, shown
 
 _PERCENT = re.compile("([0-9]{1,3})%?")
-_FUNCTION = re.compile(r"\{\{.*?\}\}|\$[0-9]+")
 
 
-def _mappings(processing: Processing, key: str, node: Node) -> bool:
+def _mappings(processing: Processing, key: str, node: Node) -> tuple[Mapping, ...]:
     as_map(node)
+    found = []
     for source, child in node.value.items():
         if not is_valid(source):
             processing.error(node, f"Subject {quoted(source)} is not a valid subject")
             continue
-        _mapping(processing, source, child)
-    return bool(node.value)
+        targets = _mapping(processing, source, child)
+        if targets:
+            found.append(Mapping(source=source, targets=tuple(targets), place=str(child.place)))
+    return tuple(found)
 
 
-def _mapping(processing: Processing, source: str, node: Node) -> None:
+def _mapping(processing: Processing, source: str, node: Node) -> list[Target]:
     if isinstance(node.value, str):
-        _check_destination(processing, source, as_text(node), node, single=True)
-        return
+        only = Target(subject=as_text(node))
+        return [only] if _is_sound(processing, source, only, node, single=True) else []
     entries = node.value if isinstance(node.value, list) else [node]
     total: dict[str, int] = {}
-    seen = set()
+    found: list[Target] = []
     for each in entries:
         if not isinstance(each.value, dict):
             text = "Expected an entry for the mapping destination"
@@ -44,25 +48,32 @@ def _mapping(processing: Processing, source: str, node: Node) -> None:
         if "weight" not in given:
             processing.error(node, f"Missing weight for mapping destination {quoted(destination)}")
             continue
-        if destination in seen:
+        if "weight" not in values:
+            continue
+        if any(destination == target.subject for target in found):
             processing.error(
                 node, f"Error adding mapping for {quoted(source)} : duplicate entry for {quoted(destination)}"
             )
             continue
-        seen.add(destination)
-        cluster = values.get("cluster", "")
-        total[cluster] = total.get(cluster, 0) + values.get("weight", 0)
-        if total[cluster] > 100:
+        target = Target(subject=destination, weight=values["weight"], cluster=values.get("cluster", ""))
+        total[target.cluster] = total.get(target.cluster, 0) + target.weight
+        found.append(target)
+        if total[target.cluster] > 100:
             processing.error(node, f"Error adding mapping for {quoted(source)} : total weight needs to be <= 100")
             continue
-        _check_destination(processing, source, destination, node, single=False)
+        if not _is_sound(processing, source, target, node, single=False):
+            found.pop()
+    return found
 
 
-def _check_destination(processing: Processing, source: str, destination: str, node: Node, *, single: bool) -> None:
-    """The form of the destination only: what its functions mean is checked where mappings are carried out."""
-    if not is_valid(_FUNCTION.sub("x", destination)):
-        what = f"{quoted(source)} to {quoted(destination)}" if single else quoted(source)
-        processing.error(node, f"Error adding mapping for {what} : invalid mapping destination: invalid transform")
+def _is_sound(processing: Processing, source: str, target: Target, node: Node, *, single: bool) -> bool:
+    try:
+        parse(source, target.subject)
+    except TransformError as error:
+        what = f"{quoted(source)} to {quoted(target.subject)}" if single else quoted(source)
+        processing.error(node, f"Error adding mapping for {what} : {error}")
+        return False
+    return True
 
 
 def _weight(processing: Processing, key: str, node: Node) -> int:
