@@ -122,13 +122,10 @@ class Answers:
     @staticmethod
     def _check_signer(question: Question, response: AuthorizationResponse) -> None:
         callout = question.callout
-        if not callout.operator_mode:
-            if response.issuer_account:
-                text = f'Error non operator mode account "{callout.account}": attempted to use issuer_account'
-                raise violation(question, text, response, rule="issuer_account")
-            _check_issuer(question, response)
-            return
-        known = response.issuer == callout.account or response.issuer in callout.signing_keys
+        if not callout.operator_mode and response.issuer_account:
+            text = f'Error non operator mode account "{callout.account}": attempted to use issuer_account'
+            raise violation(question, text, response, rule="issuer_account")
+        known = response.issuer == callout.issuer or response.issuer in callout.signing_keys
         if not known or response.issuer_account not in ("", callout.account):
             raise violation(question, "Auth callout signing key is unknown", response, rule="iss")
 

@@ -46,11 +46,11 @@ class Question(Struct, frozen=True, kw_only=True):
     @property
     def user(self) -> str:
         """Who it claims to be, as events and logs may show it: never a token."""
-        if isinstance(self.local, Admission) and self.callout.operator_mode:
-            return self.local.user
         connect = self.attempt.connect
         if connect.nkey or connect.user:
             return connect.nkey or connect.user
+        if isinstance(self.local, Admission) and self.callout.operator_mode:
+            return self.local.user
         return "[REDACTED]" if connect.auth_token else ""
 
 

@@ -142,7 +142,7 @@ def _follow_verdict(node: "Node", client: Client, attempt: Attempt, verdict: Adm
     if came_through and came_through not in node.options.authorization.trusted_proxies:
         node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.PROXY_NOT_TRUSTED)
     elif isinstance(verdict, Refusal):
-        if node.judge.knows_user(attempt):
+        if node.judge.knows_user(attempt) or verdict.reason.code.startswith("callout_"):
             node.clients.refuse(client, AUTHORIZATION_VIOLATION, node.judge.close_reason(verdict))
         else:
             node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
