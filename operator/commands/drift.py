@@ -24,17 +24,18 @@ _FIELDS_SHOWN = 4
 @click.command()
 @click.option("--watch", metavar="SECONDS", default="", help="Look again so often, until interrupted.")
 @click.option("--rounds", type=int, default=0, help="With --watch: stop after so many looks.")
+@click.option("--thorough", is_flag=True, help="Look at every account even if the servers' hashes are the store's.")
 @click.option("--skip-imports", is_flag=True, help="Do not ask what servers make of accounts that import.")
 @reach_options
 @reading
-def drift(session: Session, watch: str, rounds: int, skip_imports: bool, **given: Any) -> Document:
+def drift(session: Session, watch: str, rounds: int, thorough: bool, skip_imports: bool, **given: Any) -> Document:
     """Compare the accounts on every server with the store, by content. Exit code 3 when something differs."""
     reach = reach_of(given)
     pause_s = seconds(watch, 0.0)
     look = 0
     while True:
         look += 1
-        report = drift_report(session.workspace, reach, incomplete=not skip_imports)
+        report = drift_report(session.workspace, reach, incomplete=not skip_imports, thorough=thorough)
         document = drift_document(report)
         if not pause_s or look == rounds:
             return document
@@ -49,13 +50,13 @@ def desired_accounts(workspace: Workspace) -> Desired:
     return Desired(operator=operator, accounts={entry.claims.subject: entry for entry in stored})
 
 
-def drift_report(workspace: Workspace, reach: Reach, *, incomplete: bool = True) -> DriftReport:
+def drift_report(workspace: Workspace, reach: Reach, *, incomplete: bool = True, thorough: bool = False) -> DriftReport:
     """Connect and compare. Raises Failure."""
     desired = desired_accounts(workspace)
     now = now_seconds()
 
     async def question(mesh: Mesh) -> DriftReport:
-        return await find_drift(mesh, desired, now=now, incomplete=incomplete)
+        return await find_drift(mesh, desired, now=now, incomplete=incomplete, thorough=thorough)
 
     return on_mesh(workspace, reach, _ERRANDS, question, now=now)
 
@@ -63,7 +64,7 @@ def drift_report(workspace: Workspace, reach: Reach, *, incomplete: bool = True)
 def drift_document(report: DriftReport) -> Document:
     """The answer: findings, servers, exit code 3 if there are any findings."""
     rows = tuple(
-        (finding.server, finding.kind, finding.name or finding.account, _text(finding)) for finding in report.findings
+        (finding.place, finding.kind, finding.name or finding.account, _text(finding)) for finding in report.findings
     )
     data = {
         "drift": bool(report.findings),
@@ -74,7 +75,7 @@ def drift_document(report: DriftReport) -> Document:
                 "cluster": state.server.cluster,
                 "looked_at": state.looked_at,
                 "accounts": state.accounts,
-                "equal": state.equal,
+                "findings": report.concerns(state.server),
             }
             for state in report.states
         ],
@@ -83,6 +84,12 @@ def drift_document(report: DriftReport) -> Document:
     }
     table = Table(title="Drift", columns=("Server", "Kind", "Account", "What"), rows=rows, empty="none")
     document = Document(data=data, sections=[table])
+    for state in report.states:
+        if state.looked_at == "loaded":
+            text = (
+                f"server {state.server.label} keeps no store: only {state.accounts} loaded accounts could be compared"
+            )
+            document.warn("no-store", text)
     count = len(report.states)
     if report.findings:
         document.exit_code = int(ExitCode.DRIFT)

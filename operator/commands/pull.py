@@ -9,7 +9,7 @@ from gossamer.operator.commands.session import Session, now_seconds, writing
 from gossamer.operator.failure import ExitCode
 from gossamer.operator.mesh.account_server import AccountServer
 from gossamer.operator.mesh.connection import Mesh
-from gossamer.operator.mesh.pulling import newest, newest_accounts, take_accounts
+from gossamer.operator.mesh.pulling import newest_accounts, take_accounts
 from gossamer.operator.mesh.reaching import Reach, is_account_server, mesh_urls, on_mesh
 from gossamer.operator.mesh.selection import selected_accounts
 from gossamer.operator.mesh.visitor import Errand
@@ -48,12 +48,6 @@ def _fetch(session: Session, reach: Reach, names: tuple[str, ...], *, every: boo
         return {key: reply.text.strip() if reply.stored else "" for key, reply in replies.items()}
 
     async def question(mesh: Mesh) -> dict[str, str]:
-        if every:
-            return await newest_accounts(mesh)
-        found = {}
-        for key in wanted:
-            copies = [token for token in await mesh.copies(key) if token]
-            found[key] = newest(copies)
-        return found
+        return await newest_accounts(mesh, None if every else wanted)
 
     return on_mesh(workspace, reach, [Errand.PULL], question, now=now_seconds())

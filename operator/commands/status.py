@@ -11,7 +11,7 @@ from gossamer.operator.commands.reach import reach_of, reach_options
 from gossamer.operator.commands.session import Session, now_seconds, reading
 from gossamer.operator.failure import ExitCode
 from gossamer.operator.mesh.connection import Mesh
-from gossamer.operator.mesh.drift import DriftReport, find_drift
+from gossamer.operator.mesh.drift import DriftReport, ServerState, find_drift
 from gossamer.operator.mesh.reaching import on_mesh
 from gossamer.operator.mesh.visitor import Errand
 from gossamer.operator.output.document import Document, Table
@@ -38,7 +38,7 @@ def status(session: Session, **given: Any) -> Document:
     behind = False
     for state in report.states:
         server = state.server
-        differences = sum(finding.server == server.label for finding in report.findings)
+        differences = report.concerns(server)
         trusts = operator_state(operators.get(server.id), operator.token, operator.claims)
         behind = behind or trusts in {"older", "other"}
         servers.append(
@@ -48,6 +48,7 @@ def status(session: Session, **given: Any) -> Document:
                 "cluster": server.cluster,
                 "version": server.version,
                 "accounts": state.accounts,
+                "looked_at": state.looked_at,
                 "differences": differences,
                 "operator": trusts,
             }
@@ -58,7 +59,7 @@ def status(session: Session, **given: Any) -> Document:
                 server.cluster,
                 server.version,
                 "" if state.accounts is None else str(state.accounts),
-                "the store's" if not differences else f"{differences} differences",
+                _comparison(state, differences),
                 trusts,
             )
         )
@@ -76,6 +77,12 @@ def status(session: Session, **given: Any) -> Document:
     if report.findings or behind:
         document.exit_code = int(ExitCode.DRIFT)
     return document
+
+
+def _comparison(state: ServerState, differences: int) -> str:
+    if differences:
+        return f"{differences} differences"
+    return "the store's" if state.looked_at != "loaded" else "only those it has loaded: it keeps no store"
 
 
 def operator_state(tokens: tuple[str, ...] | None, token: str, claims: OperatorClaims) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from gossamer.auth.jwt import TokenError, decode
+from gossamer.auth.claims import AccountClaims
+from gossamer.auth.jwt import TokenError, decode, decode_as
 from gossamer.operator.failure import Failure
 from gossamer.operator.mesh.answers import BadAnswer, Connection, Ruling, Server, read_envelope, read_ruling
 from gossamer.operator.mesh.packing import pack_hash, read_pack
 from gossamer.operator.mesh.pushing import PushReport, push_tokens
 from gossamer.operator.mesh.visitor import Visitor
-from gossamer.operator.mesh.wire import NoResponders, Wire
+from gossamer.operator.mesh.wire import NoResponders, Wire, ask_each
 
 TIMEOUT_S = 5.0
 #: Silence after which nobody else is expected, once as many have answered as the mesh says it has. A server that has
@@ -32,6 +33,8 @@ _DISCOVERY_S = 2.0
 #: A pack ends with an empty message; a server that says nothing for so long has stopped in the middle.
 _PACK_SILENCE_S = 10.0
 _PACK_S = 3600.0
+#: A look-up is a file read: a server that says nothing for so long says nothing at all.
+_LOOKUP_SILENCE_S = 2.0
 #: Connections per answer: with their JWTs they must fit into one message.
 _PAGE = 256
 
@@ -45,14 +48,11 @@ class Incomplete(Exception):
 class Mesh:
     """A connection to the system account of a mesh. ``timeout_s`` is how long a server may take for one answer."""
 
-    def __init__(self, wire: Wire, visitor: Visitor, timeout_s: float) -> None:
+    def __init__(self, wire: Wire, timeout_s: float) -> None:
         self._wire = wire
-        self._visitor = visitor
         self.timeout_s = timeout_s
         self._servers: tuple[Server, ...] | None = None
         self._unheard = 0
-        self._doors: dict[str, Wire] | None = None
-        self._contents: dict[str, dict[str, str]] = {}
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -61,21 +61,15 @@ class Mesh:
     ) -> AsyncIterator["Mesh"]:
         """Connect to the first of ``urls`` that answers. Raises Failure."""
         wire = await Wire.connect(urls, visitor, timeout_s=max(timeout_s, 1.0))
-        mesh = cls(wire, visitor, timeout_s)
         try:
-            yield mesh
+            yield cls(wire, timeout_s)
         finally:
-            await mesh._close()
-
-    async def _close(self) -> None:
-        for wire in {id(wire): wire for wire in [self._wire, *(self._doors or {}).values()]}.values():
             await wire.close()
 
     @property
     def asked(self) -> list[str]:
         """The subjects of all requests so far: what it has cost."""
-        wires = {id(wire): wire for wire in [self._wire, *(self._doors or {}).values()]}
-        return [subject for wire in wires.values() for subject in wire.asked]
+        return self._wire.asked
 
     # --- who is there ---------------------------------------------------------------------------------------------
     async def servers(self) -> tuple[Server, ...]:
@@ -165,59 +159,45 @@ class Mesh:
         """The accounts that one server stores; None if it keeps no store or does not answer."""
         return (await self.lists()).get(server.id)
 
-    async def pack(self, *, equal_to: bytes | None = None, server: Server | None = None) -> dict[str, str] | None:
-        """All account JWTs of a server (of any, if none is named), by account; None when their hash is ``equal_to``.
+    async def pack(self, *, equal_to: bytes | None = None) -> dict[str, str] | None:
+        """All account JWTs of one server, by account; None when their hash is ``equal_to``.
 
-        Raises NoResponders when no server keeps a full store, Incomplete when one stops in the middle, and
-        LookupError when the server cannot be reached by a connection of its own.
+        Which server answers is its mesh's choice, and not told. Raises NoResponders when none keeps a full store, and
+        Incomplete when one stops in the middle.
         """
-        wire = self._wire if server is None else await self._door(server)
         found: dict[str, str] = {}
-        ended = False
         patience_s = max(self.timeout_s, _PACK_SILENCE_S)
-        async for message in wire.collect(
+        async for message in self._wire.collect(
             "$SYS.REQ.CLAIMS.PACK", equal_to or b"", timeout_s=_PACK_S, silence_s=lambda: patience_s
         ):
             if not message.data:
-                ended = True
-                break
+                return None if equal_to is not None and not found and pack_hash(()) != equal_to else found
             found.update(read_pack(message.data))
-        if not ended:
-            raise Incomplete("a server stopped in the middle of its accounts")
-        return None if equal_to is not None and not found and pack_hash(()) != equal_to else found
+        raise Incomplete("a server stopped in the middle of its accounts")
 
-    async def contents(self, server: Server) -> dict[str, str]:
-        """All account JWTs of one server, asked once. Raises as ``pack`` does."""
-        if server.id not in self._contents:
-            self._contents[server.id] = await self.pack(server=server) or {}
-        return self._contents[server.id]
-
-    def forget_contents(self) -> None:
-        """Ask again what servers hold."""
-        self._contents.clear()
+    async def copies_of(self, accounts: Iterable[str], *, progress: Progress | None = None) -> dict[str, list[str]]:
+        """The JWT of each account as every full store has it, empty text for one that has none: which server holds
+        which is not told. As many as there are stores; fewer when one does not answer in time."""
+        keys = list(dict.fromkeys(accounts))
+        answers = await ask_each(
+            self._wire,
+            [f"$SYS.REQ.ACCOUNT.{key}.CLAIMS.LOOKUP" for key in keys],
+            answers=len(await self.servers()),
+            silence_s=min(self.timeout_s, _LOOKUP_SILENCE_S),
+            progress=progress,
+        )
+        return {
+            key: [message.data.decode("utf-8", "replace") for message in messages]
+            for key, messages in zip(keys, answers, strict=True)
+        }
 
     async def copies(self, account: str) -> list[str]:
-        """The JWT of an account as every full store has it, empty text for one that has none: who holds which is not
-        told. As many as there are stores; fewer when one does not answer in time."""
-        wanted = len(await self.servers())
-        found: list[str] = []
-        with contextlib.suppress(NoResponders):
-            async for message in self._wire.collect(
-                f"$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP", timeout_s=self.timeout_s
-            ):
-                found.append(message.data.decode("utf-8", "replace"))
-                if len(found) >= wanted:
-                    break
-        return found
+        """The same for one account."""
+        return (await self.copies_of([account]))[account]
 
-    async def lookup(self, account: str, server: Server | None = None) -> str:
-        """The JWT of an account, from one server or from the first that has it; empty if there is none.
-
-        Raises as ``pack`` does when a server is named.
-        """
-        if server is not None:
-            return (await self.contents(server)).get(account, "")
-        return next((token for token in await self.copies(account) if token), "")
+    async def lookup(self, account: str) -> str:
+        """The newest JWT of an account that some server has; empty if there is none."""
+        return newest(await self.copies(account))
 
     async def account_state(self, account: str) -> dict[str, dict[str, Any]]:
         """What each server makes of an account it has loaded, by server id (spec auth section 23.2, INFO)."""
@@ -285,27 +265,17 @@ class Mesh:
                 if wanted <= heard:
                     break
 
-    # --- connections to single servers ------------------------------------------------------------------------------
-    async def _door(self, server: Server) -> Wire:
-        """A connection that ends at this very server: a question that any server may answer goes to it first.
 
-        Raises LookupError when it lets no clients in at an address that we know.
-        """
-        if self._doors is None:
-            self._doors = {self._wire.server_id: self._wire}
-            for url in self._wire.connect_urls:
-                try:
-                    wire = await Wire.connect([url], self._visitor, timeout_s=min(self.timeout_s, 2.0))
-                except Failure:
-                    continue  # an address that is not ours to reach, behind a wall or a proxy
-                if wire.server_id in self._doors:
-                    await wire.close()
-                else:
-                    self._doors[wire.server_id] = wire
-        wire_there = self._doors.get(server.id)
-        if wire_there is None:
-            raise LookupError(server.label)
-        return wire_there
+def newest(tokens: Iterable[str]) -> str:
+    """The account JWT that was issued last; empty for none. What cannot be read is older than everything."""
+    return max(tokens, key=_issued_at, default="")
+
+
+def _issued_at(token: str) -> int:
+    try:
+        return decode_as(AccountClaims, token).issued_at if token else -2
+    except TokenError:
+        return -1
 
 
 def read_connection(server: Server, entry: dict[str, Any]) -> Connection:

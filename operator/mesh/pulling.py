@@ -1,16 +1,14 @@
 """What the mesh has newer than the store, taken into the store (spec operator-cli section 6)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
 
 from gossamer.auth.claims import AccountClaims
-from gossamer.auth.jwt import TokenError, decode_as
 from gossamer.operator.failure import Failure
-from gossamer.operator.mesh.connection import Mesh
+from gossamer.operator.mesh.connection import Mesh, newest
 from gossamer.operator.mesh.managed import operator_signed
-from gossamer.operator.mesh.wire import NoResponders
 from gossamer.operator.output.document import Remark
 from gossamer.operator.store.stored import Stored
 from gossamer.operator.store.workspace import Workspace
@@ -25,40 +23,19 @@ class Taking(Struct, kw_only=True):
     changed: bool = False
 
 
-async def newest_accounts(mesh: Mesh) -> dict[str, str]:
-    """Of every account the newest token that some server has. Raises Failure when no server keeps a store."""
-    found: dict[str, str] = {}
-    asked = False
-    for server in await mesh.servers():
-        try:
-            contents = await mesh.contents(server)
-        except LookupError:
-            continue
-        except NoResponders:
-            break
-        asked = True
-        for key, token in contents.items():
-            found[key] = newest([token, found.get(key, "")])
-    if not asked:
-        try:
-            found = await mesh.pack() or {}
-        except NoResponders:
+async def newest_accounts(mesh: Mesh, accounts: Sequence[str] | None = None) -> dict[str, str]:
+    """Of every account (of all that some server lists, or of those named) the newest token that some server has;
+    empty where none has it. Raises Failure when no server keeps a store."""
+    if accounts is None:
+        lists = await mesh.lists()
+        if not lists:
             raise Failure(
-                "no server of this mesh keeps all accounts", code="no-resolver", hint="pull them one by one with -a"
-            ) from None
-    return found
-
-
-def newest(tokens: Iterable[str]) -> str:
-    """The token that was issued last; empty for none. What cannot be read is older than everything."""
-    return max(tokens, key=_issued_at, default="")
-
-
-def _issued_at(token: str) -> int:
-    try:
-        return decode_as(AccountClaims, token).issued_at
-    except TokenError:
-        return -1
+                "no server of this mesh keeps accounts",
+                code="no-resolver",
+                hint="give them a resolver: gossamer generate config --nats-resolver",
+            )
+        accounts = sorted({key for keys in lists.values() for key in keys})
+    return {key: newest(tokens) for key, tokens in (await mesh.copies_of(accounts)).items()}
 
 
 def take_accounts(workspace: Workspace, tokens: Mapping[str, str], *, overwrite_newer: bool) -> Taking:

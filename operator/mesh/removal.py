@@ -14,7 +14,7 @@ from gossamer.auth.jwt import TokenError, decode_as, encode
 from gossamer.auth.keys import KeyPair
 from gossamer.operator.failure import Failure
 from gossamer.operator.mesh.answers import Ruling, Server
-from gossamer.operator.mesh.connection import Mesh
+from gossamer.operator.mesh.connection import Mesh, newest
 from gossamer.operator.mesh.pushing import PushReport
 from gossamer.operator.store.stored import sign
 from gossamer.operator.store.workspace import Workspace
@@ -57,8 +57,8 @@ async def extra_accounts(mesh: Mesh, workspace: Workspace) -> dict[str, str]:
     lists = await mesh.lists()
     found = {key for keys in lists.values() for key in keys} - known - {operator.system_account}
     names: dict[str, str] = {}
-    for key in sorted(found):
-        token = await mesh.lookup(key)
+    for key, tokens in (await mesh.copies_of(sorted(found))).items():
+        token = newest(tokens)
         try:
             names[key] = decode_as(AccountClaims, token).name if token else ""
         except TokenError:

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import nats
 from msgspec import Struct
@@ -93,14 +93,16 @@ def make_store(folder: Path, *arguments: str) -> None:
     run_ok("init", "DEMO", "--account", "TEAM", "--user", "alice", "-H", str(folder), *arguments)
 
 
-def start_mesh(folder: Path, kind: type[ServerProcess], *, allow_delete: bool = True, size: int = 2) -> Live:
-    """A new store and a mesh that trusts its operator."""
+def start_mesh(
+    folder: Path, kind: type[ServerProcess], *, allow_delete: bool = True, size: int = 2, **arguments: Any
+) -> Live:
+    """A new store and a mesh that trusts its operator; ``arguments`` are those of ClusterProcesses."""
     store = folder / "store"
     make_store(store)
     config = run_ok("generate", "config", "--nats-resolver", "-H", str(store)).out
     if allow_delete:
         config = config.replace("allow_delete: false", "allow_delete: true")
-    cluster = ClusterProcesses(folder, [kind] * size, config=config)
+    cluster = ClusterProcesses(folder, [kind] * size, config=config, **arguments)
     try:
         cluster.start()
     except BaseException:

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -22,6 +22,9 @@ CONNECT_TIMEOUT_S = 5.0
 #: Answers that may wait in this process: those of a pack of a hundred thousand accounts.
 _WAITING_MESSAGES_MAX = 1024 * 1024
 _WAITING_BYTES_MAX = 1024 * 1024 * 1024
+
+#: Questions under way at a time.
+_WINDOW = 256
 
 CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE = "NATS_CA", "NATS_CERT", "NATS_KEY"
 
@@ -48,7 +51,8 @@ class Wire:
         cls, urls: Sequence[str], visitor: Visitor, *, timeout_s: float = CONNECT_TIMEOUT_S, purpose: str = "gossamer"
     ) -> Self:
         """To the first of ``urls`` that lets the visitor in. Raises Failure."""
-        wire = cls(visitor.inbox_prefix, str(urls[0]))
+        # Several connections of one visitor hear what is sent to its inboxes: each has a branch of its own.
+        wire = cls(f"{visitor.inbox_prefix}.{secrets.token_hex(4)}", str(urls[0]))
         options: dict[str, Any] = visitor.credentials.client_options()
         context = tls_context(os.environ)
         if context is not None:
@@ -70,7 +74,7 @@ class Wire:
             raise _unreachable(urls, error, wire._refusals) from None
         wire.url = wire._client.connected_url.geturl() if wire._client.connected_url else wire.url
         await wire._client.subscribe(
-            f"{visitor.inbox_prefix}.>",
+            f"{wire._prefix}.>",
             cb=wire._heard,
             pending_msgs_limit=_WAITING_MESSAGES_MAX,
             pending_bytes_limit=_WAITING_BYTES_MAX,
@@ -89,17 +93,6 @@ class Wire:
         """End the connection."""
         with contextlib.suppress(NatsError, OSError):
             await self._client.close()
-
-    @property
-    def server_id(self) -> str:
-        """Which server this connection ends at."""
-        return str(self._client._server_info.get("server_id", ""))
-
-    @property
-    def connect_urls(self) -> list[str]:
-        """Where else its cluster lets clients in, in the scheme of our own URL."""
-        scheme = urlsplit(self.url).scheme or "nats"
-        return [f"{scheme}://{address}" for address in self._client._server_info.get("connect_urls") or []]
 
     @contextlib.asynccontextmanager
     async def inbox(self) -> AsyncIterator[tuple[str, "asyncio.Queue[Msg | None]"]]:
@@ -184,6 +177,51 @@ class Wire:
         queue = self._waiting.get(name)
         if queue is not None:  # else: an answer that came too late
             queue.put_nowait(message)
+
+
+async def ask_each(
+    wire: Wire,
+    subjects: Sequence[str],
+    *,
+    answers: int,
+    silence_s: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[Msg]]:
+    """Ask many questions, some hundred at a time; up to ``answers`` answers to each, in the order of ``subjects``.
+
+    Where fewer come, ``silence_s`` is waited once: from then on as many are expected as came at most before. None at
+    all where nobody listens. Raises Failure when the connection breaks.
+    """
+    found: list[list[Msg]] = [[] for _ in subjects]
+    under_way: set[int] = set()
+    unsent = list(reversed(range(len(subjects))))
+    wanted = answers
+    async with wire.inbox() as (reply, queue):
+        while unsent or under_way:
+            while unsent and len(under_way) < _WINDOW:
+                number = unsent.pop()
+                under_way.add(number)
+                await wire.publish(subjects[number], b"", f"{reply}.{number}")
+            try:
+                message = await asyncio.wait_for(queue.get(), silence_s)
+            except TimeoutError:
+                wire.check()
+                wanted = max(1, *(len(entry) for entry in found))
+                under_way.clear()
+                continue
+            if message is None:
+                wire.check()
+                continue
+            number = int(message.subject.rpartition(".")[2])
+            if is_no_responders(message):
+                under_way.discard(number)
+                continue
+            found[number].append(message)
+            if len(found[number]) >= wanted:
+                under_way.discard(number)
+                if progress is not None:
+                    progress(len(subjects) - len(unsent) - len(under_way), len(subjects))
+    return found
 
 
 def is_no_responders(message: Msg) -> bool:
