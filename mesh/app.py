@@ -94,7 +94,7 @@ class ServerProcess:
         self.ran = False
         self._over: asyncio.Event
         self._leaving: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def live(self) -> int:
         """The exit code, once a signal (or the engine's death) has ended it."""
@@ -107,6 +107,8 @@ class ServerProcess:
         gc.freeze()  # what is here now stays: the collector need not look at it again
         try:
             await self._node.start()
+            if self._node.system is not None:
+                self._node.system.orders.reloader = self.reload
             self._trap(loop)  # before anybody can learn our pid from a file
             self._write_files(self._node.options)
         except (PortTaken, FileTrouble, ValueError) as trouble:
@@ -171,23 +173,26 @@ class ServerProcess:
         await leave(self._node)
         self._over.set()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     # --- reload ---------------------------------------------------------------------------------------------------
-    async def reload(self) -> None:
-        """Read the configuration again and follow it; whatever is wrong is logged and nothing has changed."""
+    async def reload(self) -> str:
+        """Read the configuration again and follow it; whatever is wrong is logged and returned: nothing has changed."""
         before = self._node.options
         try:
             await self._reload.run()
             self._follow_files(before, self._node.options)
         except NothingToReload:
             text = "can only reload config when a file is provided using -c or --config"
-            self._log.error(f"Failed to reload server configuration: {text}")
         except (ReloadRefused, FileTrouble) as trouble:
-            self._log.error(f"Failed to reload server configuration: {trouble}")
+            text = str(trouble)
+        else:
+            return ""
+        self._log.error(f"Failed to reload server configuration: {text}")
+        return text
 
     # --- files ----------------------------------------------------------------------------------------------------
     def _write_files(self, options: Options) -> None:

@@ -30,7 +30,6 @@ from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.welcome import Welcome
-from gossamer.mesh.system.server_info import ServerInfo
 from gossamer.mesh.system.service import SystemService
 from gossamer.mesh.version import NATS_VERSION, VERSION
 from gossamer.mesh.world import World, real_world
@@ -429,7 +428,7 @@ class Node:
         self.system = SystemService(self)
         self.system.start()
         if self.resolving is not None:
-            self.resolving.serve(self, ServerInfo(self))
+            self.resolving.serve(self, self.system.server_info)
 
     def _say_hello(self, client_socket: BoundSocket | None) -> None:
         self.journal.info("Starting nats-server")
@@ -481,6 +480,8 @@ class Node:
             self.clients.ended(event)
         else:
             self._of_route(event)
+            if self.system is not None:
+                self.system.route_ended()
 
     def _of_route(self, event: events.Event) -> None:
         if self.routes is not None:

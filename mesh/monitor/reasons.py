@@ -30,7 +30,7 @@ def reasons(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:
         "server_id": node.identity.server_id,
         "now": timestamp(node.world.clock.wall_ns()),
         "denials_total": node.clients.denials.total,
-        "denials": [_denial(entry) for entry in denials[: -limit - 1 : -1]],
+        "denials": [{"time": timestamp(entry.at_ns)} | denial_fields(entry) for entry in denials[: -limit - 1 : -1]],
         "refusals_total": node.clients.refusals.total,
         "refusals": [_refusal(entry) for entry in refusals[: -limit - 1 : -1]],
         "forced_closes_total": node.clients.forced.total,
@@ -38,9 +38,9 @@ def reasons(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _denial(entry: "Denial") -> dict[str, Any]:
+def denial_fields(entry: "Denial") -> dict[str, Any]:
+    """Who may not do what, and which rule says so."""
     fields: dict[str, Any] = {
-        "time": timestamp(entry.at_ns),
         "cid": entry.link,
         "account": entry.account,
         "user": entry.user,

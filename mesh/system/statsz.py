@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _KINDS = {"clients": LinkKind.CLIENT, "routes": LinkKind.ROUTE, "gateways": LinkKind.GATEWAY, "leafs": LinkKind.LEAF}
 
 
-def statsz(node: "Node") -> dict[str, Any]:
-    """The ``statsz`` object."""
+def statsz(node: "Node", servers: int) -> dict[str, Any]:
+    """The ``statsz`` object. ``servers``: how many there are, this one included."""
     totals = node.engine.totals()
     per_account = node.engine.accounts()
     rows = node.routes.routez() if node.routes is not None else []
@@ -57,7 +57,7 @@ def statsz(node: "Node") -> dict[str, Any]:
         )
     if routes:
         fields["routes"] = routes
-    fields["active_servers"] = 1 + (node.routes.remotes if node.routes is not None else 0)
+    fields["active_servers"] = servers
     return fields | {"gomaxprocs": cores()}
 
 

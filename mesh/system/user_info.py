@@ -6,7 +6,6 @@ if TYPE_CHECKING:
     from gossamer.auth.permissions import Permissions, SubjectPermissions
     from gossamer.mesh.peers.client import Client
 
-SUBJECT = b"$SYS.REQ.USER.INFO"
 _SECOND_NS = 1_000_000_000
 
 

@@ -139,6 +139,25 @@ class FakeEngine:
     def publish(self, account: int, subject: bytes, data: bytes = b"", **arguments: Any) -> None:
         self._note("publish", account=account, subject=subject, data=data, **arguments)
 
+    def service_import(self, account: int, **arguments: Any) -> int:
+        number = self._number()
+        self._note("service_import", account=account, number=number, **arguments)
+        return number
+
+    def stream_import(self, account: int, **arguments: Any) -> int:
+        number = self._number()
+        self._note("stream_import", account=account, number=number, **arguments)
+        return number
+
+    def remove_import(self, import_id: int) -> None:
+        self._note("remove_import", import_id=import_id)
+
+    def mapping(self, account: int, source: bytes, destinations: Any) -> None:
+        self._note("mapping", account=account, source=source, destinations=destinations)
+
+    def describe(self, link: int, front: bytes, back: bytes) -> None:
+        self._note("describe", link=link, front=front, back=back)
+
     def totals(self) -> Any:
         return SimpleNamespace(
             in_messages=11,

@@ -213,13 +213,19 @@ def test_user_info(engine: Any) -> None:
     async def check(node: Node) -> None:
         arrive(engine, 50)
         await turn()
+        system = node.accounts.system
+        assert system is not None
+        assert b"$SYS.REQ.USER.INFO" in [
+            call["local"]
+            for call in engine.of("service_import")
+            if (call["account"], call["exporter"]) == (node.accounts.global_account.number, system.number)
+        ]
         subscription = next(
-            call["number"]
-            for call in engine.of("subscribe")
-            if call["subject"] == b"$SYS.REQ.USER.INFO" and call["account"] == node.accounts.global_account.number
+            call["number"] for call in engine.of("subscribe") if call["subject"] == b"$SYS.REQ.USER.*.INFO"
         )
-        engine.push(Message(subscription, 1, b"$SYS.REQ.USER.INFO", b"_INBOX.1", 0, b"", 50))
-        engine.push(Message(subscription, 1, b"$SYS.REQ.USER.INFO", b"_INBOX.2", 0, b"", 999))  # entered elsewhere
+        asked = b"$SYS.REQ.USER.$G.INFO"
+        engine.push(Message(subscription, system.number, asked, b"_INBOX.1", 0, b"", 50))
+        engine.push(Message(subscription, system.number, asked, b"_INBOX.2", 0, b"", 999))  # entered elsewhere
         await turn()
         (answer,) = [call for call in engine.of("publish") if call["subject"].startswith(b"_INBOX")]
         assert answer["subject"] == b"_INBOX.1"
