@@ -36,6 +36,9 @@ SECTIONS = (_MESH, _LIVE, _OBJECTS, _SHARING, _STORE)
 
 #: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
+    "apply": Entry(f"{_HERE}.apply", "apply", "Make the store, and the servers, as a tenants file says.", _LIVE),
+    "plan": Entry(f"{_HERE}.plan", "plan", "How store and servers differ from a tenants file.", _LIVE),
+    "spec": Entry(f"{_HERE}.plan", "spec", "The tenants file of a store.", _STORE),
     "drift": Entry(f"{_HERE}.drift", "drift", "How accounts on the servers differ from the store's.", _LIVE),
     "prune": Entry(f"{_HERE}.prune", "prune", "Remove accounts from the servers that the store has not.", _LIVE),
     "pull": Entry(f"{_HERE}.pull", "pull", "Take accounts of the servers into the store.", _LIVE),
