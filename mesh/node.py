@@ -241,6 +241,8 @@ class Node:
     def _cluster_renamed(self, name: str) -> None:
         if self.welcome.change(cluster=name):
             self.listener.refresh()
+        if self.sharing is not None:
+            self.sharing.cluster_renamed(name)
 
     # --- making the parts ---------------------------------------------------------------------------------------
     def _make_parts(self, client_socket: BoundSocket | None) -> None:
@@ -292,7 +294,6 @@ class Node:
             headers=not options.no_header_support,
         )
         self._make_callout()
-        self._make_sharing()
         self.listener = ClientListener(self.engine, self.welcome, self.judge, port)
         self.pump = Pump(self.engine, world.clock, self._handlers(), self._failed)
 
@@ -328,17 +329,6 @@ class Node:
             randomness=self.world.randomness,
             log=self.journal,
         )
-
-    def _make_sharing(self) -> None:
-        """What accounts share: told by JWTs as they are loaded."""
-        if self.resolving is None:
-            return
-        from gossamer.mesh.accounts.sharing import Sharing
-
-        self.sharing = Sharing(
-            self.engine, self.accounts, clock=self.world.clock, log=self.journal, cluster_name=self.cluster_name
-        )
-        self.sharing.missing = self.resolving.live.want
 
     async def _make_resolving(self) -> None:
         """Operator mode: where accounts come from. Raises ValueError for a resolver that cannot work."""
@@ -417,6 +407,7 @@ class Node:
             urls = () if self.options.cluster is None or self.options.cluster.no_advertise else self.own_urls()
             self.routes.start(descriptor=descriptor, port=port, client_urls=urls)
         self._start_system()
+        self._start_sharing()
         self.listener.open(client_socket.descriptor if client_socket is not None else None)
         if self._thread is not None:
             self._thread.start()
@@ -429,6 +420,16 @@ class Node:
         self.system.start()
         if self.resolving is not None:
             self.resolving.serve(self, self.system.server_info)
+
+    def _start_sharing(self) -> None:
+        settings = self.options.authorization
+        if self.resolving is None and not settings.mappings and not settings.accounts:
+            return
+        from gossamer.mesh.life import sharing
+
+        if self.resolving is not None:
+            sharing.begin(self)
+        sharing.follow(self, settings)
 
     def _say_hello(self, client_socket: BoundSocket | None) -> None:
         self.journal.info("Starting nats-server")

@@ -45,6 +45,10 @@ class Pump:
         """Events taken from the engine that wait for their turn."""
         return len(self._backlog)
 
+    def handle(self, kind: type, handler: Handler) -> None:
+        """Have events of one more type handled."""
+        self._handlers[kind] = handler
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         loop.add_reader(self._engine.wakeup_fd, self.turn)
