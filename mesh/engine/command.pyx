@@ -429,6 +429,7 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
         join_route(core, link, command)
     elif op == COMMAND_DESCRIBE:
         free(link.described)
+        core.descriptions += 1
         link.described = command.blob
         link.described_front = command.size[0]
         link.described_size = command.size[0] + command.size[1]

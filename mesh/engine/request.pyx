@@ -7,7 +7,7 @@ composed in buffers of the core: no allocation but the pending reply.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr, memcmp, memcpy
 
 from gossamer.mesh.engine.match cimport match_again, match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick
@@ -20,7 +20,7 @@ from gossamer.mesh.engine.pending cimport (
     pending_touch,
 )
 from gossamer.mesh.engine.sampling cimport sampled_by_headers
-from gossamer.mesh.engine.text cimport write_number
+from gossamer.mesh.engine.text cimport copy_over, write_number
 from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     CALLS_DEEP,
@@ -130,14 +130,8 @@ cdef void write_info(Buffer* to, Message* message, Import* of) noexcept nogil:
         buffer_add(to, b"}", 1)
 
 
-cdef void add_info(Core* core, Message* message, Import* of, Message* asked, uint32_t depth) noexcept nogil:
-    """Give the request its Nats-Request-Info header: headers and payload are put together anew."""
-    cdef Buffer* to = &core.call_body[depth]
-    cdef uint32_t payload = message.total_size - message.header_size + 2
-    cdef uint32_t header_size
-    to.size = 0
-    if buffer_room(to, <size_t>message.total_size + 1024) == NULL:
-        return
+cdef void make_block(Buffer* to, Message* message, Import* of) noexcept nogil:
+    """Append the header block that a request has: the message's own headers and the new one."""
     if message.header_size > 2:
         copy_headers(to, message.body, message.header_size)
     else:
@@ -145,11 +139,38 @@ cdef void add_info(Core* core, Message* message, Import* of, Message* asked, uin
     buffer_add(to, REQUEST_INFO, 19)
     write_info(to, message, of)
     buffer_add(to, b"\r\n\r\n", 4)
-    header_size = <uint32_t>to.size
-    buffer_add(to, message.body + message.header_size, payload)
-    if to.size != <size_t>header_size + payload:
-        return
-    buffer_room(to, 0)
+
+
+cdef void add_info(Core* core, Message* message, Import* of, Message* asked, uint32_t depth) noexcept nogil:
+    """Give the request its Nats-Request-Info header: headers and payload are put together anew."""
+    cdef Buffer* to = &core.call_body[depth]
+    cdef Link* link = message.source
+    cdef uint32_t payload = message.total_size - message.header_size + 2
+    cdef uint32_t header_size
+    cdef char* at
+    to.size = 0
+    if message.header_size == 0 and depth == 0:
+        # Mostly one requestor asks many times: its block is kept.
+        if of.info_link != link.id or of.info_rtt_ns != link.rtt_ns or of.info_descriptions != core.descriptions:
+            of.info.size = 0
+            make_block(&of.info, message, of)
+            buffer_room(&of.info, 0)
+            of.info_link = link.id
+            of.info_rtt_ns = link.rtt_ns
+            of.info_descriptions = core.descriptions
+        header_size = <uint32_t>of.info.size
+        at = buffer_room(to, <size_t>header_size + payload)
+        if at == NULL or header_size == 0:
+            return
+        copy_over(at, of.info.data, header_size)
+        memcpy(at + header_size, message.body, payload)
+    else:
+        make_block(to, message, of)
+        header_size = <uint32_t>to.size
+        buffer_add(to, message.body + message.header_size, payload)
+        if to.size != <size_t>header_size + payload:
+            return
+        buffer_room(to, 0)
     asked.body = to.data
     asked.header_size = header_size
     asked.total_size = header_size + payload - 2

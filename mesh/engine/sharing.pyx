@@ -182,12 +182,14 @@ cdef void import_remove(Core* core, uint64_t id) noexcept nogil:
     match_invalidate_all(one.exporter)
     bury(core, one.program)
     bury(core, one.local)
+    bury(core, one.info.data)
     bury(core, one)
 
 
 cdef void import_free(Import* one) noexcept nogil:
     free(one.program)
     free(one.local)
+    free(one.info.data)
     free(one)
 
 

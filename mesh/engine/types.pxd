@@ -506,6 +506,10 @@ cdef struct Import:             # of one account from another
     Pending* newest
     Import* busy_next           # in core.busy while requests wait
     uint8_t busy
+    Buffer info                 # the header block of the last request without headers of its own, for
+    uint64_t info_link          # this link at
+    int64_t info_rtt_ns         # this RTT, and with
+    uint64_t info_descriptions  # core.descriptions being this
     uint64_t stamp              # of the entry being built, which has its text at ``text``
     uint32_t text
     uint32_t text_size
@@ -717,6 +721,7 @@ cdef struct Core:
     Pending** pendings
     uint32_t pendings_mask
     uint32_t pendings_count
+    uint64_t descriptions       # how often a link was described
     uint64_t build              # number of the entry being built
     Import* busy                # imports with requests that wait
     int64_t pendings_due_ns
