@@ -80,6 +80,8 @@ async def apply(node: "Node", now: Options) -> None:
     node.clients.judge = judge
     _follow_address(node, now, judge)
     gone = node.accounts.apply(now.authorization)
+    if node.resolving is not None:
+        node.resolving.follow(now.authorization)
     await _judge_again(node, {account.name for account in gone}, old_judge)
     old_judge.stop()
     _enforce_counts(node, now, paths)
