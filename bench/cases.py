@@ -17,6 +17,15 @@ class Work(Enum):
     LATENESS = "lateness"
 
 
+class Crossing(Enum):
+    """What a message passes on its way, beside permissions; ``sharing`` has a setting for each."""
+
+    NONE = "none"
+    SERVICE = "a service import"
+    STREAM = "a stream import"
+    MAPPING = "a mapped subject"
+
+
 @dataclass(frozen=True)
 class Metric:
     """A figure of a run: how it is called, shown, and in which direction it is better."""
@@ -69,12 +78,30 @@ class Case:
     connections: int = 0
     clustered: bool = False
     secured: bool = False
+    crossing: Crossing | None = None
     only_subject: bool = False
 
 
 def _flood(name: str, title: str, factor: float | None, **options: object) -> Case:
     checks = (Check(RATE, factor=factor), Check(CPU, factor=factor))
     return Case(name, title, Work.FLOOD, checks, **options)  # type: ignore[arg-type]
+
+
+#: A message through an import or a mapping costs at most 1.5 times the CPU of a plain one, and nats-server needs at least
+#: three times as long.
+_CROSSING_CHECKS = (Check(RATE, factor=3.0), Check(CPU, factor=3.0), Check(CPU, share=1 / 1.5))
+
+
+def _crossing(crossing: Crossing) -> Case:
+    return Case(
+        f"{crossing.name.lower()}/128",
+        f"through {crossing.value}, 128 B",
+        Work.FLOOD,
+        _CROSSING_CHECKS,
+        size=128,
+        subscribers=1,
+        crossing=crossing,
+    )
 
 
 CASES: tuple[Case, ...] = (
@@ -151,6 +178,15 @@ CASES: tuple[Case, ...] = (
         size=128,
         subscribers=1,
         secured=True,
+    ),
+    *(_crossing(each) for each in (Crossing.SERVICE, Crossing.STREAM, Crossing.MAPPING)),
+    Case(
+        "service-rr100/16",
+        "100 synchronous requesters through a service import",
+        Work.REQUESTS,
+        (Check(REQUEST_RATE), Check(P99, factor=1.0), Check(CPU, factor=2.0), Check(CPU, share=1 / 1.5)),
+        requesters=100,
+        crossing=Crossing.SERVICE,
     ),
     Case(
         "timer",

@@ -186,8 +186,9 @@ cdef class Load:
     """Connections to one server (or one cluster) and the traffic over them.
 
     ``size`` is the payload in bytes (16 at least); ``subjects`` all have the same length; ``header`` is a whole header
-    block (``NATS/1.0 ... CRLF CRLF``) or empty; with ``queue`` all subscribers are one queue group; ``pids`` are the
-    server processes whose CPU time is summed. Every method raises ``LoadError``.
+    block (``NATS/1.0 ... CRLF CRLF``) or empty; with ``queue`` all subscribers are one queue group; ``heard`` are the
+    subjects as they arrive and ``reply_heard`` the length of a reply subject as it arrives, where the server changes
+    them; ``pids`` are the server processes whose CPU time is summed. Every method raises ``LoadError``.
     """
 
     cdef Link *links
@@ -215,6 +216,7 @@ cdef class Load:
     cdef char *asked                # "MSG subject 1 "
     cdef char *size_line            # " 16\r\n"
     cdef size_t ask_length, asked_length, size_line_length
+    cdef size_t reply_heard         # length of the reply subject as a responder gets it
     cdef size_t request_frame       # a request as a responder gets it
     cdef size_t reply_frame         # a reply as a requester gets it
     # The run.
@@ -229,7 +231,8 @@ cdef class Load:
     cdef uint64_t start_ns, start_server_ns, start_client_ns
 
     def __cinit__(
-        self, *, int links_max, int size=16, subjects=(b"bench.msg",), bytes header=b"", bint queue=False, pids=()
+        self, *, int links_max, int size=16, subjects=(b"bench.msg",), heard=None, bytes header=b"", bint queue=False,
+        int reply_heard=REPLY_LENGTH, pids=()
     ):
         if size < 16 or size > 65536 or len(pids) > PIDS_MAX:
             raise ValueError("size must be 16 to 65536, and at most 8 processes can be watched")
@@ -254,22 +257,23 @@ cdef class Load:
         if header:
             sizes = b"%d %d\r\n%b" % (len(header), len(header) + size, header)
             pub = [b"HPUB %b %b" % (subject, sizes) for subject in subjects]
-            msg = [b"HMSG %b 1 %b" % (subject, sizes) for subject in subjects]
+            msg = [b"HMSG %b 1 %b" % (subject, sizes) for subject in heard or subjects]
         else:
             pub = [b"PUB %b %d\r\n" % (subject, size) for subject in subjects]
-            msg = [b"MSG %b 1 %d\r\n" % (subject, size) for subject in subjects]
+            msg = [b"MSG %b 1 %d\r\n" % (subject, size) for subject in heard or subjects]
         self.pub_heads_kept, self.msg_heads_kept = b"".join(pub), b"".join(msg)
         self.pub_heads, self.msg_heads = self.pub_heads_kept, self.msg_heads_kept
         self.pub_head, self.msg_head = len(pub[0]), len(msg[0])
         self.pub_frame, self.msg_frame = self.pub_head + self.size + 2, self.msg_head + self.size + 2
         # A multiple of 64, so that a frame's place in the batch decides its pattern.
         self.batch_frames = max(64, BATCH_BYTES // self.pub_frame // 64 * 64)
-        self.ask_kept, self.asked_kept = b"PUB %b " % subjects[0], b"MSG %b 1 " % subjects[0]
+        self.ask_kept, self.asked_kept = b"PUB %b " % subjects[0], b"MSG %b 1 " % (heard or subjects)[0]
         self.size_kept = b" %d\r\n" % size
         self.ask, self.asked, self.size_line = self.ask_kept, self.asked_kept, self.size_kept
         self.ask_length, self.asked_length = len(self.ask_kept), len(self.asked_kept)
         self.size_line_length = len(self.size_kept)
-        self.request_frame = self.asked_length + REPLY_LENGTH + self.size_line_length + self.size + 2
+        self.reply_heard = reply_heard
+        self.request_frame = self.asked_length + self.reply_heard + self.size_line_length + self.size + 2
         self.reply_frame = 4 + REPLY_LENGTH + 2 + self.size_line_length + self.size + 2
 
     def __dealloc__(self):
@@ -577,11 +581,11 @@ cdef class Load:
             if <size_t>(end - at) < self.request_frame:
                 break
             reply = at + self.asked_length
-            payload = reply + REPLY_LENGTH + self.size_line_length
+            payload = reply + self.reply_heard + self.size_line_length
             number = bench_u64(payload) & NUMBER_MASK
             if not (
                 bench_same(at, self.asked, self.asked_length)
-                and bench_same(reply + REPLY_LENGTH, self.size_line, self.size_line_length)
+                and bench_same(reply + self.reply_heard, self.size_line, self.size_line_length)
                 and self.intact(payload, number)
             ):
                 self.fail(b"request changed", link, at, self.request_frame)
@@ -591,7 +595,7 @@ cdef class Load:
             else:
                 memcpy(answer, payload, 8)
             self.append(link, b"PUB ", 4)
-            self.append(link, reply, REPLY_LENGTH + self.size_line_length)
+            self.append(link, reply, self.reply_heard + self.size_line_length)
             self.append(link, answer, 8)
             self.append(link, payload + 8, self.size - 6)
             at += self.request_frame

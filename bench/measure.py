@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cases import CPU, LATENESS, MEMORY, P50, P99, RATE, REQUEST_RATE, ROUND, Case, Work
+from cases import CPU, LATENESS, MEMORY, P50, P99, RATE, REQUEST_RATE, ROUND, Case, Crossing, Work
 from load import Load
 from servers import STOP_S, Server, ServerError, free_port
+from sharing import SETTINGS, Setting
 from trust import Trust, connect_line
 
 HEADER = b"NATS/1.0\r\nBench-Trace: 0123456789abcdef\r\n\r\n"
@@ -30,6 +31,7 @@ class Target:
     label: str
     kind: str
     secured: bool
+    crossing: Crossing | None = None
     servers: list[Server] = field(default_factory=list)
     trust: Trust | None = None
 
@@ -37,6 +39,15 @@ class Target:
     def pids(self) -> list[int]:
         """All its processes."""
         return [server.pid for server in self.servers]
+
+    @property
+    def setting(self) -> Setting | None:
+        """What it is configured with in a case about sharing."""
+        return None if self.crossing is None else SETTINGS[self.crossing]
+
+    def hello(self, *, publisher: bool) -> bytes:
+        """The CONNECT line of one side."""
+        return connect_line(self.setting.identity(publisher) if self.setting is not None else None)
 
     @property
     def alive(self) -> bool:
@@ -50,6 +61,10 @@ class Target:
             if self.secured:
                 self.trust = Trust()
                 flags += ["-c", str(self.trust.write(Path(folder) / "server.conf"))]
+            elif self.setting is not None:
+                configuration = Path(folder) / "server.conf"
+                configuration.write_text(self.setting.configuration)
+                flags += ["-c", str(configuration)]
             if not case.clustered:
                 self.servers = [Server(self.kind, *flags)]
                 return
@@ -83,12 +98,13 @@ def _flooded(case: Case, target: Target, load: Load) -> None:
     if case.subjects > 1:
         subscription = b"SUB bench.*.> 1\r\n"
     else:
-        subscription = b"SUB bench.msg workers 1\r\n" if case.queue else b"SUB bench.msg 1\r\n"
+        heard = target.setting.heard if target.setting is not None else b"bench.msg"
+        subscription = b"SUB %b workers 1\r\n" % heard if case.queue else b"SUB %b 1\r\n" % heard
     publish, subscribe = target.servers[0].port, target.servers[-1].port
     if target.trust is None:
         if case.subscribers:
-            load.connect("subscriber", case.subscribers, port=subscribe, hello=connect_line() + subscription)
-        load.connect("publisher", 1, port=publish, hello=connect_line())
+            load.connect("subscriber", case.subscribers, port=subscribe, hello=target.hello(publisher=False) + subscription)
+        load.connect("publisher", 1, port=publish, hello=target.hello(publisher=True))
     else:
         for _ in range(case.subscribers):
             load.adopt("subscriber", target.trust.subscriber.enter(subscribe, subscription).detach())
@@ -102,11 +118,13 @@ def flood(case: Case, target: Target, seconds: float) -> Figures:
     subjects = (
         [b"bench.%03d.%06d" % (n % 100, n) for n in range(case.subjects)] if case.subjects > 1 else [b"bench.msg"]
     )
+    setting = target.setting
     load = _load(
         case,
         target,
         case.subscribers + 1,
-        subjects=subjects,
+        subjects=subjects if setting is None else [setting.published],
+        heard=None if setting is None else [setting.heard],
         header=HEADER if case.headers else b"",
         queue=case.queue,
     )
@@ -136,12 +154,15 @@ def _on_one_processor(server: Server) -> Iterator[None]:
 
 def requests(case: Case, target: Target, seconds: float) -> Figures:
     """Each requester waits for its reply before it asks again; each request has a reply subject of its own."""
-    load = _load(case, target, case.requesters + 1, subjects=[b"bench.echo"])
+    setting = target.setting
+    asked, heard = (b"bench.echo",) * 2 if setting is None else (setting.published, setting.heard)
+    options = {"reply_heard": setting.reply_length} if setting is not None and setting.reply_length else {}
+    load = _load(case, target, case.requesters + 1, subjects=[asked], heard=[heard], **options)
     port = target.servers[0].port
 
     def run() -> dict[str, float]:
-        load.connect("responder", 1, port=port, hello=connect_line() + b"SUB bench.echo 1\r\n")
-        load.connect("requester", case.requesters, port=port, hello=connect_line())
+        load.connect("responder", 1, port=port, hello=target.hello(publisher=False) + b"SUB %b 1\r\n" % heard)
+        load.connect("requester", case.requesters, port=port, hello=target.hello(publisher=True))
         load.requests(seconds / 4)
         found: dict[str, float] = load.requests(seconds)
         load.settle()

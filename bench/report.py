@@ -60,7 +60,7 @@ def _row(case: Case, check: Check, samples: Samples, baseline: str, subject: str
         demand = f">= {check.factor:g}x"
         passed = factor is not None and factor >= check.factor
     elif check.share is not None:
-        demand = f">= {check.share:.0%} of open"
+        demand = f">= {check.share:.0%} of plain"
         result = f"{factor:.0%}" if factor is not None else ""
         passed = factor is not None and factor >= check.share
     elif check.at_most is not None:
@@ -69,7 +69,7 @@ def _row(case: Case, check: Check, samples: Samples, baseline: str, subject: str
     return Row(
         case.name,
         case.title,
-        metric.unit + (" (left: open)" if check.share is not None else ""),
+        metric.unit + (" (left: plain)" if check.share is not None else ""),
         shown(samples.get(against, []), metric) if samples.get(against) else "",
         shown(samples.get(subject, []), metric),
         result,

@@ -23,7 +23,7 @@ from build import build  # noqa: E402
 
 build()
 
-from cases import CASES, Case, Work  # noqa: E402
+from cases import CASES, Case, Crossing, Work  # noqa: E402
 from load import LoadError  # noqa: E402
 from machine import DISTURBED, Watch, describe, wait_until_quiet  # noqa: E402
 from measure import RUNS, Target  # noqa: E402
@@ -51,14 +51,20 @@ class Session:
             text = text.replace(folder, "...")
         self.notes.append(text)
 
-    def label(self, place: int, secured: bool) -> str:
-        """The name of a server in the results."""
+    def label(self, place: int, more: bool) -> str:
+        """The name of a server in the results; ``more``: with what the case is about, beside the same without."""
         name = self.kinds[place] if self.kinds[0] != self.kinds[1] else f"{self.kinds[place]}#{place + 1}"
-        return f"{name} secured" if secured else name
+        return f"{name} secured" if more else name
 
     def targets(self, case: Case) -> list[Target]:
         """All that take part in a case."""
         places = (1,) if case.only_subject else (0, 1)
+        if case.crossing is not None:
+            return [
+                Target(self.label(place, crossing is not Crossing.NONE), self.kinds[place], False, crossing)
+                for crossing in (Crossing.NONE, case.crossing)
+                for place in places
+            ]
         security = (False, True) if case.secured else (False,)
         return [
             Target(self.label(place, secured), self.kinds[place], secured) for secured in security for place in places
@@ -83,8 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
     results: list[dict[str, object]] = []
     for case in chosen:
         samples = _run_case(case, session)
-        mine = session.label(1, case.secured)
-        judged = rows(case, samples, session.label(0, case.secured), mine, session.label(1, False))
+        more = case.secured or case.crossing is not None
+        mine = session.label(1, more)
+        judged = rows(case, samples, session.label(0, more), mine, session.label(1, False))
         found += judged
         results.append({"case": case.name, "title": case.title, "samples": samples})
         print(

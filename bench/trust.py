@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,9 @@ CONNECT = {
 }
 
 
-def connect_line(extra: dict[str, str] | None = None) -> bytes:
+def connect_line(extra: Mapping[str, str | bool] | None = None) -> bytes:
     """A CONNECT line with its end."""
-    return b"CONNECT " + json.dumps(CONNECT | (extra or {}), separators=(",", ":")).encode() + b"\r\n"
+    return b"CONNECT " + json.dumps(CONNECT | dict(extra or {}), separators=(",", ":")).encode() + b"\r\n"
 
 
 def rules() -> UserGrant:
