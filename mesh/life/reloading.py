@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gossamer.auth.decisions import Admission, Attempt, Refusal
 from gossamer.mesh.engine.kinds import CloseReason
+from gossamer.mesh.life import sharing
 from gossamer.mesh.life.logging_choice import change_log
 from gossamer.mesh.life.run_files import FileTrouble
 from gossamer.mesh.options.flags import Flags
@@ -82,6 +83,7 @@ async def apply(node: "Node", now: Options) -> None:
     gone = node.accounts.apply(now.authorization)
     if node.resolving is not None:
         node.resolving.follow(now.authorization)
+    sharing.follow(node, now.authorization)
     await _judge_again(node, {account.name for account in gone}, old_judge)
     old_judge.stop()
     _enforce_counts(node, now, paths)
