@@ -102,7 +102,7 @@ class Operator:
         return encode(claims, signer, issued_at=next(_SECONDS))
 
 
-FULL = '{ type: full, dir: "jwt", allow_delete: true, interval: "1s" }'
+FULL = '{ type: full, dir: "jwt", allow_delete: true, interval: "1s", timeout: "300ms" }'
 
 
 def sign_in(client: WireClient, user: User, **fields: Any) -> None:
