@@ -200,7 +200,7 @@ class Clients:
             admission.tags if admission is not None else (),
         )
         self.closed.add(closed)
-        if because is not None and client.account is not None:
+        if because is not None and (client.account is not None or ending is UNORDERED):
             self._note_forced(client, closed, because)
         if self._log.debugging:
             self._log.debug(f"{client.label} - Client connection closed: {reason.text}")
@@ -450,7 +450,7 @@ class Clients:
         self._engine.close(client.link, reason=reason, error=error)
 
     def _note_forced(self, client: Client, closed: ClosedClient, because: Reason) -> None:
-        """A client that had been let in was cut off."""
+        """A client that had been let in, or had not yet said who it is, was cut off."""
         self.forced.add(
             ForcedClose(
                 closed.stop_ns, closed.link, closed.host, closed.port, closed.account, closed.user, closed.reason,

@@ -140,7 +140,7 @@ class AccountConnections:
     def _ask_about(self, account: "Account") -> None:
         voice = self._voice
         subject = b"$SYS.REQ.ACCOUNT.%b.CONNS" % account.name.encode()
-        if voice.is_heard(subject):
+        if voice.is_heard_elsewhere(subject):
             content = msgspec.json.encode({"server": voice.server_info.take(), "acc": account.name})
             reply = f"$SYS._INBOX_.{voice.server_id}".encode()
             self._node.engine.publish(voice.account.number, subject, content, reply=reply)

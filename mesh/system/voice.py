@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.monitor.formats import timestamp
 from gossamer.mesh.system.server_info import ServerInfo
 
@@ -54,6 +55,11 @@ class Voice:
     def is_heard(self, subject: bytes, account: int = 0) -> bool:
         """Would anybody but this node itself get a message on the subject?"""
         return any(entry.link for entry in self._node.engine.matches(account or self.account.number, subject))
+
+    def is_heard_elsewhere(self, subject: bytes) -> bool:
+        """Would another server get it?"""
+        found = self._node.engine.matches(self.account.number, subject)
+        return any(entry.kind == LinkKind.ROUTE for entry in found)
 
     def say(self, subject: bytes, content: Any, account: int = 0) -> None:
         """Publish an event; ``content`` is anything that becomes JSON."""
