@@ -5,9 +5,11 @@ Stricter than the reference where that is safe: the prefix byte must be exact, a
 bits at the end of the text must be zero, so that one key has one text.
 """
 
+import base64
 import binascii
 import functools
 import os
+import re
 from collections.abc import Callable
 from enum import Enum
 
@@ -21,7 +23,9 @@ SIGNATURE_BYTES = 64
 PREFIX_SEED = 18 << 3
 PREFIX_PRIVATE = 15 << 3
 
-_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
+_NOT_BASE32 = re.compile(r"[^A-Z2-7]")
+#: Python's own digits of base 32, so that it does the arithmetic.
+_DIGITS = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 
 
 class NkeyError(ValueError):
@@ -59,20 +63,15 @@ def crc16(data: bytes) -> int:
 
 def encode_base32(data: bytes) -> str:
     """Unpadded RFC 4648 base32."""
-    spare = -(len(data) * 8) % 5
-    number = int.from_bytes(data, "big") << spare
-    length = (len(data) * 8 + spare) // 5
-    return "".join(ALPHABET[(number >> (5 * place)) & 31] for place in range(length - 1, -1, -1))
+    return base64.b32encode(data).rstrip(b"=").decode()
 
 
 def _decode_base32(text: str) -> tuple[bytes, bool]:
     """The bytes, and whether this is their one proper text: no letter more than needed, spare bits zero."""
-    number = 0
-    for place, letter in enumerate(text):
-        value = _VALUES.get(letter)
-        if value is None:
-            raise NkeyError(f"illegal base32 data at input byte {place}")
-        number = number << 5 | value
+    bad = _NOT_BASE32.search(text)
+    if bad:
+        raise NkeyError(f"illegal base32 data at input byte {bad.start()}")
+    number = int(text.translate(_DIGITS), 32) if text else 0
     length, spare = divmod(len(text) * 5, 8)
     return (number >> spare).to_bytes(length, "big"), spare < 5 and number & ((1 << spare) - 1) == 0
 
@@ -174,14 +173,17 @@ def _verify_raw(raw: bytes, data: bytes, signature: bytes) -> bool:
 class KeyPair:
     """An Ed25519 key: with its seed it signs, with the public half alone it verifies."""
 
-    def __init__(self, kind: KeyKind, public: bytes, seed: bytes | None = None) -> None:
-        """From raw bytes; see generate, from_seed and from_public for texts."""
+    def __init__(
+        self, kind: KeyKind, public: bytes, seed: bytes | None = None, signing: SigningKey | None = None
+    ) -> None:
+        """From raw bytes; see generate, from_seed and from_public for texts. ``signing``: made of the seed already."""
         if kind is KeyKind.CURVE:
             raise NkeyError("nkeys: curve key is not valid for sign/verify")
         self.kind = kind
         self._public = public
+        self._text = ""
         self._seed = None if seed is None else bytearray(seed)
-        self._signing: SigningKey | None = None if seed is None else SigningKey(seed)
+        self._signing: SigningKey | None = signing if seed is None or signing is not None else SigningKey(seed)
 
     @classmethod
     def generate(cls, kind: KeyKind, random: Callable[[int], bytes] = os.urandom) -> "KeyPair":
@@ -202,7 +204,8 @@ class KeyPair:
     def _of_raw_seed(cls, kind: KeyKind, raw: bytes) -> "KeyPair":
         if kind is KeyKind.CURVE:
             raise NkeyError("nkeys: curve key is not valid for sign/verify")
-        return cls(kind, bytes(SigningKey(raw).verify_key), raw)
+        signing = SigningKey(raw)
+        return cls(kind, bytes(signing.verify_key), raw, signing)
 
     def __repr__(self) -> str:
         return f"<KeyPair {self.public}>"
@@ -210,7 +213,9 @@ class KeyPair:
     @property
     def public(self) -> str:
         """The text of the public key."""
-        return encode_public(self.kind, self._public)
+        if not self._text:
+            self._text = encode_public(self.kind, self._public)
+        return self._text
 
     @property
     def can_sign(self) -> bool:

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from msgspec import structs
 
-from gossamer.auth.credentials import format_credentials, format_token
+from gossamer.auth.credentials import format_signed, format_token
 from gossamer.auth.jwt import encode
 from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.operator.audit.record import gather, record
@@ -137,7 +137,7 @@ class _Issuing:
         path = workspace.store.user_path(operator, entry.name, user.name)
         workspace.changes.write(path, token.encode())
         if user.credentials and (pair is not None or claims.grant.bearer_token):
-            text = format_token(token) if pair is None else format_credentials(token, pair.seed)
+            text = format_token(token) if pair is None else format_signed(token, pair.seed)
             workspace.keystore.write_credentials(operator, entry.name, user.name, text)
         return claims.subject
 

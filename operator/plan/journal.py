@@ -111,16 +111,17 @@ def journal_of(changes: ChangeSet) -> Journal:
 
 def carry_out(journal: Journal) -> None:
     """Put everything in place, and wait for the disk once. Raises Failure."""
-    made: set[Path] = set()
+    made: set[str] = set()
     # Folders first: what was removed as a whole may be made anew by the writes.
     for name in journal.folders:
         _remove_tree(Path(name))
+    # Texts, not Paths: these may be hundreds of thousands.
     for name, content in journal.writes:
-        path = Path(name)
-        if path.parent not in made:
-            make_folder(path.parent)
-            made.add(path.parent)
-        _put(path, content)
+        parent, _, last = name.rpartition("/")
+        if parent not in made:
+            make_folder(Path(parent))
+            made.add(parent)
+        _put(parent, last, content)
         point("file written")
     for name in journal.removes:
         try:
@@ -136,19 +137,19 @@ def point(name: str) -> None:
     """A place where a machine may die. Tests put something here that lets it; it does nothing otherwise."""
 
 
-def _settle(journal: Journal, folders: set[Path]) -> None:
+def _settle(journal: Journal, folders: set[str]) -> None:
     if len(journal.writes) > _FILES_SYNCED_ALONE_MAX:
         os.sync()  # far quicker than to wait for each of them
         return
     for name, _ in journal.writes:
         _sync(Path(name))
     for folder in folders:
-        _sync(folder)
+        _sync(Path(folder))
 
 
-def _put(path: Path, content: bytes) -> None:
+def _put(folder: str, name: str, content: bytes) -> None:
     # Always the same name: what an interruption leaves of it is written over.
-    temporary = path.with_name(f".{path.name}.tmp")
+    path, temporary = f"{folder}/{name}", f"{folder}/.{name}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         try:
@@ -159,7 +160,7 @@ def _put(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)
         raise from_os_error(error, "write", path, REMEDY_WRITE) from None
 
 
