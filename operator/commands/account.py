@@ -10,9 +10,10 @@ from gossamer.operator.commands.amounts import show_limit, show_moment, split_li
 from gossamer.operator.commands.callout import callout
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
 from gossamer.operator.failure import usage
-from gossamer.operator.output.document import Document, Table
-from gossamer.operator.tenants import accounts
+from gossamer.operator.output.document import Document, Table, cell
+from gossamer.operator.tenants import accounts, closing
 from gossamer.operator.tenants.accounts import AccountEdit
+from gossamer.operator.tenants.renaming import rename_account
 from gossamer.operator.tenants.result import Outcome
 
 
@@ -135,13 +136,59 @@ def list_accounts(session: Session) -> Document:
 @click.option("-C", "--rm-creds", is_flag=True, help="Remove the credentials of its users.")
 @writing
 def delete(session: Session, name: str, force: bool, rm_nkey: bool, rm_creds: bool) -> Document:
-    """Remove an account and its users from the store."""
-    operator = session.workspace.operator().claims.name
-    name = session.workspace.account(name).claims.name
+    """Remove an account and its users from the store. Servers keep it: close it first (account close), and push. The
+    answer shows all steps; --dry-run shows them without taking any."""
+    workspace = session.workspace
+    operator = workspace.operator().claims.name
+    claims = workspace.account(name).claims
+    name = claims.name
+    plan = closing.removal_plan(claims)
+    importers = closing.importers_of(workspace, operator, claims)
     outcome = accounts.delete_account(
-        session.workspace, operator, name, force=force, remove_keys=rm_nkey, remove_credentials=rm_creds
+        workspace, operator, name, force=force, remove_keys=rm_nkey, remove_credentials=rm_creds
     )
-    return Document(data={"name": name, "removed": True}, done=outcome.done, warnings=outcome.warnings)
+    if not closing.is_closed(claims):
+        outcome.warn(
+            "not-closed",
+            f"account {name!r} was not closed: its users stay connected to servers that have it",
+            f"the clean way is: gossamer account close {name}, push, account delete, prune",
+        )
+    if importers:
+        outcome.warn("ends-imports", f"imports from it lead nowhere now: {', '.join(importers)}")
+    rows = tuple((str(step["step"]), step["command"], step["effect"], cell(step["done"])) for step in plan)
+    return Document(
+        data={"name": name, "key": claims.subject, "removed": True, "importers": importers, "plan": plan},
+        sections=[Table(title="How an account ends", columns=("Step", "Command", "Effect", "Done"), rows=rows)],
+        done=outcome.done,
+        warnings=outcome.warnings,
+    )
+
+
+@account.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also the system account.")
+@writing
+def close(session: Session, name: str, force: bool) -> Document:
+    """Let nobody into an account any more: the first step of its end. Push it afterwards."""
+    workspace = session.workspace
+    operator = workspace.operator().claims.name
+    name = workspace.account(name).claims.name
+    outcome = closing.close_account(workspace, operator, name, now=now_seconds(), force=force, wish=session.signer)
+    document = _answer(session, name, outcome)
+    document.data["plan"] = closing.removal_plan(workspace.store.account(operator, name).claims)
+    document.done.append(f"next: gossamer push -a {name}, then gossamer account delete {name}")
+    return document
+
+
+@account.command()
+@click.argument("old")
+@click.argument("new")
+@writing
+def rename(session: Session, old: str, new: str) -> Document:
+    """Give an account another name. Its key, its users and their credentials stay."""
+    operator = session.workspace.operator().claims.name
+    outcome = rename_account(session.workspace, operator, old, new, now=now_seconds(), wish=session.signer)
+    return _answer(session, new.strip(), outcome)
 
 
 @account.group("signing-key")

@@ -1,14 +1,18 @@
 """``gossamer key``: the keystore."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from gossamer.auth.keys import KeyKind, KeyPair, public_kind
 from gossamer.auth.xkeys import CurveKeyPair
-from gossamer.operator.commands.session import Session, reading, writing
-from gossamer.operator.failure import Failure
+from gossamer.operator.commands import options
+from gossamer.operator.commands.session import Session, migrating, reading, writing
+from gossamer.operator.failure import Failure, usage
 from gossamer.operator.output.document import Document, Facts, Table, cell
+from gossamer.operator.store.workspace import Workspace
+from gossamer.operator.tenants import keyfiles
 from gossamer.operator.tenants.inventory import KeyUse, inventory
 
 KINDS = {"operator": KeyKind.OPERATOR, "account": KeyKind.ACCOUNT, "user": KeyKind.USER, "curve": KeyKind.CURVE}
@@ -19,20 +23,27 @@ def key() -> None:
     """List, make and show keys."""
 
 
+_kind_options = options.together(
+    click.option("-o", "--operators", is_flag=True, help="Keys of operators."),
+    click.option("-a", "--accounts", is_flag=True, help="Keys of accounts."),
+    click.option("-u", "--users", is_flag=True, help="Keys of users."),
+    click.option("-x", "--curves", is_flag=True, help="Curve keys."),
+)
+
+
 @key.command("list")
 @click.option("-A", "--all", "every", is_flag=True, help="Keys of all operators, and those that nothing refers to.")
 @click.option("--not-referenced", is_flag=True, help="Only keys that no claim refers to.")
 @click.option("-f", "--filter", "part", metavar="TEXT", default="", help="Only keys or names with this text in it.")
 @click.option("-S", "--show-secrets", is_flag=True, help="Show the seeds.")
+@_kind_options
 @reading
-def list_keys(session: Session, every: bool, not_referenced: bool, part: str, show_secrets: bool) -> Document:
+def list_keys(
+    session: Session, every: bool, not_referenced: bool, part: str, show_secrets: bool, **kinds: bool
+) -> Document:
     """List keys: whose they are, and whether their seed is stored."""
     workspace = session.workspace
-    operators = workspace.store.operators() if every or not_referenced else [workspace.operator().claims.name]
-    uses = inventory(workspace, operators, with_unused=every or not_referenced)
-    if not_referenced:
-        uses = [use for use in uses if not use.kind]
-    uses = [use for use in uses if part in use.public or part in use.name]
+    uses = _chosen(workspace, every=every, not_referenced=not_referenced, part=part, **kinds)
     data: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
     for use in uses:
@@ -96,6 +107,82 @@ def describe(session: Session, public: str, show_secrets: bool) -> Document:
         data["seed"] = seed
         pairs.append(("seed", seed or ""))
     return Document(data=data, sections=[Facts(title="Key", pairs=tuple(pairs))])
+
+
+@key.command("export")
+@click.option("-d", "--dir", "folder", required=True, metavar="DIR", help="Where the files go.")
+@click.option("-A", "--all", "every", is_flag=True, help="Keys of all operators, and those that nothing refers to.")
+@click.option("--not-referenced", is_flag=True, help="Only keys that no claim refers to.")
+@click.option("-f", "--filter", "part", metavar="TEXT", default="", help="Only keys or names with this text in it.")
+@_kind_options
+@click.option("--include-jwts", is_flag=True, help="The JWTs of their owners too.")
+@click.option("-F", "--force", is_flag=True, help="Overwrite files.")
+@click.option("-R", "--remove", is_flag=True, help="Remove them from the keystore once they are written.")
+@writing
+def export_command(
+    session: Session,
+    folder: str,
+    every: bool,
+    not_referenced: bool,
+    part: str,
+    include_jwts: bool,
+    force: bool,
+    remove: bool,
+    **kinds: bool,
+) -> Document:
+    """Write seeds as plain files PUBLIC.nk, as nsc does. Name what is meant: --operators, --accounts, --users,
+    --curves, --filter, --not-referenced or --all. (gossamer keys export writes a sealed one.)"""
+    if not (every or not_referenced or part or any(kinds.values())):
+        raise usage("it is not said which keys", "name them, or pass --all")
+    workspace = session.workspace
+    uses = _chosen(workspace, every=every, not_referenced=not_referenced, part=part, **kinds)
+    tokens = sorted({pair for use in uses for pair in _tokens(workspace, use)}) if include_jwts else []
+    publics = list(dict.fromkeys(use.public for use in uses))
+    target = Path(folder).expanduser().absolute()
+    outcome = keyfiles.export_keys(workspace, target, publics, force=force, remove=remove, tokens=tokens)
+    written = [public for public in publics if workspace.changes.exists(target / f"{public}.nk")]
+    return Document(data={"path": str(target), "keys": written}, done=outcome.done, warnings=outcome.warnings)
+
+
+@key.command("import")
+@click.option("-d", "--dir", "folder", required=True, metavar="DIR", help="Where the files PUBLIC.nk are.")
+@click.option("-R", "--recurse", is_flag=True, help="Look below it too.")
+@writing
+def import_command(session: Session, folder: str, recurse: bool) -> Document:
+    """Put seeds from plain files into the keystore."""
+    outcome = keyfiles.import_keys(session.workspace, Path(folder).expanduser().absolute(), recurse=recurse)
+    return Document(data={"changed": outcome.changed}, done=outcome.done, warnings=outcome.warnings)
+
+
+@key.command()
+@migrating
+def migrate(session: Session) -> Document:
+    """Bring a keystore of an old layout into the present one."""
+    outcome = keyfiles.migrate_keys(session.workspace)
+    return Document(data={"changed": outcome.changed}, done=outcome.done, warnings=outcome.warnings)
+
+
+def _chosen(workspace: Workspace, *, every: bool, not_referenced: bool, part: str, **kinds: bool) -> list[KeyUse]:
+    """The keys that the options mean; ``kinds``: operators, accounts, users, curves, none for all."""
+    operators = workspace.store.operators() if every or not_referenced else [workspace.operator().claims.name]
+    uses = inventory(workspace, operators, with_unused=every or not_referenced or kinds["curves"])
+    if not_referenced:
+        uses = [use for use in uses if not use.kind]
+    wanted = {KINDS[name.removesuffix("s")] for name, said in kinds.items() if said}
+    uses = [use for use in uses if not wanted or public_kind(use.public) in wanted]
+    return [use for use in uses if part in use.public or part in use.name]
+
+
+def _tokens(workspace: Workspace, use: KeyUse) -> list[tuple[str, str]]:
+    """File name and JWT of the owner of a key."""
+    store = workspace.store
+    if use.kind == "operator":
+        return [(f"{use.name}.jwt", store.operator(use.name).token)]
+    if use.kind == "account":
+        return [(f"{use.operator}_{use.name}.jwt", store.account(use.operator, use.name).token)]
+    if use.kind == "user":
+        return [(f"{use.operator}_{use.account}_{use.name}.jwt", store.user(use.operator, use.account, use.name).token)]
+    return []
 
 
 def _entry(use: KeyUse) -> dict[str, Any]:

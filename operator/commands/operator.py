@@ -10,7 +10,7 @@ from gossamer.operator.commands.amounts import show_moment, split_list
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
 from gossamer.operator.failure import Failure
 from gossamer.operator.output.document import Document, Table
-from gossamer.operator.tenants import operators
+from gossamer.operator.tenants import operators, reissue
 from gossamer.operator.tenants.operators import OperatorEdit
 from gossamer.operator.tenants.result import Outcome
 
@@ -63,11 +63,28 @@ operator.add_command(create, "add")
 @options.many("--rm-sk", help_text="Signing keys to remove.")
 @click.option("--system-account", metavar="NAME", default="", help="Name or public key of the system account.")
 @options.remove_tag_option
+@click.option("--resign-accounts", is_flag=True, help="Sign anew the accounts whose signer is no longer trusted.")
 @writing
-def edit(session: Session, name: str | None, **given: Any) -> Document:
+def edit(session: Session, name: str | None, resign_accounts: bool, **given: Any) -> Document:
     """Change an operator."""
+    workspace = session.workspace
+    name = name or workspace.operator().claims.name
+    outcome = operators.edit_operator(workspace, name, _edit(given), now=now_seconds(), wish=session.signer)
+    if resign_accounts:
+        outcome.include(reissue.resign_accounts(workspace, name, now=now_seconds()))
+        # All of them are signed by a trusted key now: the warning has been taken care of.
+        outcome.warnings = [remark for remark in outcome.warnings if remark.code != "signed-by-removed-key"]
+    return _answer(session, name, outcome)
+
+
+@operator.command("reissue")
+@click.argument("name", required=False)
+@click.option("--convert-to-signing-key", "convert", is_flag=True, help="Keep the old identity key as a signing key.")
+@writing
+def reissue_command(session: Session, name: str | None, convert: bool) -> Document:
+    """Give an operator a new identity key, and sign anew what the old one signed. -K names a key to use."""
     name = name or session.workspace.operator().claims.name
-    outcome = operators.edit_operator(session.workspace, name, _edit(given), now=now_seconds(), wish=session.signer)
+    outcome = reissue.reissue_operator(session.workspace, name, now=now_seconds(), key=session.signer, convert=convert)
     return _answer(session, name, outcome)
 
 

@@ -36,6 +36,10 @@ SECTIONS = (_MESH, _LIVE, _OBJECTS, _SHARING, _STORE)
 
 #: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
+    "tool": Entry(f"{_HERE}.tool", "tool", "Try a mesh as a stored user: pub, sub, req, reply, rtt.", _MESH),
+    "lint": Entry(f"{_HERE}.lint", "lint", "Say what works but could be safer.", _STORE),
+    "jwt": Entry(f"{_HERE}.jwt", "jwt", "Look into loose tokens.", _STORE),
+    "fix": Entry(f"{_HERE}.fix", "fix", "Make a store anew from loose files.", _STORE),
     "apply": Entry(f"{_HERE}.apply", "apply", "Make the store, and the servers, as a tenants file says.", _LIVE),
     "plan": Entry(f"{_HERE}.plan", "plan", "How store and servers differ from a tenants file.", _LIVE),
     "spec": Entry(f"{_HERE}.plan", "spec", "The tenants file of a store.", _STORE),
@@ -43,6 +47,9 @@ COMMANDS = {
     "prune": Entry(f"{_HERE}.prune", "prune", "Remove accounts from the servers that the store has not.", _LIVE),
     "pull": Entry(f"{_HERE}.pull", "pull", "Take accounts of the servers into the store.", _LIVE),
     "push": Entry(f"{_HERE}.push", "push", "Give the store's accounts to every server.", _LIVE),
+    "credentials": Entry(f"{_HERE}.credentials", "credentials", "What expires when, and who uses it.", _LIVE),
+    "revoke": Entry(f"{_HERE}.revoke", "revoke", "Void a user's credentials, and tell the servers.", _LIVE),
+    "rotate": Entry(f"{_HERE}.rotate", "rotate", "Replace keys while the mesh runs.", _LIVE),
     "status": Entry(f"{_HERE}.status", "status", "The servers of the mesh at a glance.", _LIVE),
     "revocation": Entry(
         f"{_HERE}.revocations", "revocation", "Void credentials of users: by name, by key, or all.", _OBJECTS
@@ -60,7 +67,9 @@ COMMANDS = {
     "explain": Entry(
         f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it.", _OBJECTS
     ),
-    "generate": Entry(f"{_HERE}.generate", "generate", "Write a server's configuration.", _STORE),
+    "generate": Entry(
+        f"{_HERE}.generate", "generate", "Write configurations, profiles, contexts and diagrams.", _STORE
+    ),
     "init": Entry(
         f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go.", _OBJECTS
     ),

@@ -94,6 +94,12 @@ def writing(body: Body) -> Callable[..., None]:
     return _with_options(body, options, writing=True)
 
 
+def migrating(body: Body) -> Callable[..., None]:
+    """Like ``writing``, for a command that takes a keystore of the old layout."""
+    options = (*_PLACE_OPTIONS, _OPERATOR_OPTION, *_FORM_OPTIONS, _DRY_RUN_OPTION, *_UNLOCK_OPTIONS)
+    return _with_options(body, options, writing=True, old_keystore=True)
+
+
 def writing_context(body: Body) -> Callable[..., None]:
     """Decorate a command that changes the context file only and has an ``--operator`` of its own."""
     return _with_options(body, (*_PLACE_OPTIONS, *_FORM_OPTIONS, _DRY_RUN_OPTION), writing=True, lock=False)
@@ -105,7 +111,7 @@ def now_seconds() -> int:
 
 
 def _with_options(
-    body: Body, options: tuple[Decorator, ...], *, writing: bool, lock: bool = True
+    body: Body, options: tuple[Decorator, ...], *, writing: bool, lock: bool = True, old_keystore: bool = False
 ) -> Callable[..., None]:
     @functools.wraps(body)
     def command(**given: Any) -> None:
@@ -114,7 +120,14 @@ def _with_options(
         form = Form.JSON if given.pop("as_json") else output
         operator = str(given.pop("operator_name", ""))
         unlocking = _unlocking(given)
-        workspace = Workspace.open(flags, os.environ, _working_folder(), operator=operator, unlocking=unlocking)
+        workspace = Workspace.open(
+            flags,
+            os.environ,
+            _working_folder(),
+            operator=operator,
+            unlocking=unlocking,
+            old_keystore=old_keystore,
+        )
         session = Session(
             workspace=workspace,
             form=form,

@@ -51,7 +51,7 @@ class Keystore:
                 raise Failure(
                     f"the keystore {self.root} has the old layout",
                     code="old-keystore",
-                    hint="migrate it with: nsc keys migrate",
+                    hint="migrate it with: gossamer key migrate",
                     path=str(self.root),
                 )
 

@@ -46,19 +46,33 @@ class Workspace:
         *,
         operator: str = "",
         unlocking: Unlocking | None = None,
+        old_keystore: bool = False,
     ) -> "Workspace":
-        """From flags, environment and working folder. Raises Failure for a broken context or an old keystore."""
+        """From flags, environment and working folder. Raises Failure for a broken context, or an old keystore, unless
+        that is what the command is about (``old_keystore``)."""
         places = resolve_places(flags, environment)
         changes = ChangeSet()
         working = WorkingFolder() if working_folder is None else read_working_folder(working_folder, changes)
         workspace = cls(places, changes, environment, working=working, operator=operator, unlocking=unlocking)
-        workspace.keystore.check_layout()
+        if not old_keystore:
+            workspace.keystore.check_layout()
         return workspace
 
     @classmethod
     def at(cls, folder: Path) -> "Workspace":
         """All in one folder, as ``-H`` does; for programs that make a trust chain of their own."""
         return cls.open(PlaceFlags(all_dirs=str(folder)), {"HOME": str(folder)}, None)
+
+    def reopened(self) -> "Workspace":
+        """The same store and keystore as they are on disk now, unlocked if this keystore is."""
+        changes = ChangeSet()
+        custodian = self.keystore.custodian.with_changes(changes)
+        fresh = Workspace(
+            self.places, changes, custodian.environment, working=self.working, operator=self._operator_flag
+        )
+        fresh.store = Store(self.store.root, changes)
+        fresh.keystore = Keystore(self.keystore.root, changes, custodian.environment, custodian)
+        return fresh
 
     def operator_choice(self) -> Choice:
         """Which operator is meant, and why. The name is empty if nothing decides."""

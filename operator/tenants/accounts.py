@@ -142,7 +142,7 @@ def delete_account(
     outcome.warn(
         "servers-keep-it",
         f"servers that were given account {name!r} ({claims.subject}) still let its users in",
-        "remove its JWT from their resolver or configuration",
+        "remove it there with: gossamer prune, or from their configuration",
     )
     return outcome
 

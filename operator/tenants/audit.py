@@ -10,6 +10,7 @@ from gossamer.auth.credentials import CredentialsError, parse_credentials
 from gossamer.auth.validation import Level, validate
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.workspace import Workspace
+from gossamer.operator.tenants.imports import import_problem
 
 Opened = TypeVar("Opened", bound=Claims)
 
@@ -76,7 +77,9 @@ class _Audit:
             if not account or name == account:
                 self._account(claims, name, keys)
         if claims.system_account and not account and claims.system_account not in keys:
-            self._error(self.operator, f"its system account {claims.system_account} is not in the store")
+            # A tenant's store has the tenant's accounts only.
+            tell = self._warn if store.is_managed(self.operator) else self._error
+            tell(self.operator, f"its system account {claims.system_account} is not in the store")
         if not claims.system_account:
             self._warn(self.operator, "it has no system account")
         self._keys(self.operator, [claims.subject, *claims.signing_keys])
@@ -97,8 +100,19 @@ class _Audit:
             message = f"it is signed by {claims.issuer}, which the operator does not trust"
             (self._warn if managed else self._error)(label, message)
         self._keys(label, [claims.subject, *claims.signing_key_texts])
+        self._imports(label, claims)
         for user in store.users(self.operator, name):
             self._user(operator, claims, name, user)
+
+    def _imports(self, label: str, claims: AccountClaims) -> None:
+        for entry in claims.imports:
+            try:
+                problem = import_problem(self.workspace, self.operator, claims, entry, self.now)
+            except Failure:
+                # The exporter's claim is broken: that is a finding of its own.
+                continue
+            if problem:
+                self._warn(label, f"servers leave out its import of {entry.subject!r}: {problem}")
 
     def _user(self, operator: OperatorClaims, account: AccountClaims, account_name: str, name: str) -> None:
         store = self.workspace.store

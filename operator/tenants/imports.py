@@ -182,6 +182,26 @@ def find_import(
     return found[0]
 
 
+def import_problem(workspace: Workspace, operator: str, importer: AccountClaims, entry: Import, now: float) -> str:
+    """Why servers would leave this import out, as far as the store knows the exporter; empty when they would not."""
+    exporter = workspace.store.account_by_key(operator, entry.account)
+    if exporter is None:
+        return ""
+    subject = exporter_subject(entry)
+    export = export_for(exporter.claims, subject, entry.type)
+    if export is None:
+        return f"account {exporter.claims.name!r} does not export it"
+    if export.account_token_position:
+        tokens, place = subject.split("."), export.account_token_position - 1
+        if place >= len(tokens) or tokens[place] != importer.subject:
+            return f"token {export.account_token_position} must be the key of the importing account"
+        return ""
+    if not export.token_required:
+        return ""
+    problem = _problem(entry, exporter.claims, export, importer, now)
+    return problem and f"its activation does not count: {problem}"
+
+
 def _edit(
     workspace: Workspace, operator: str, account: str, before: Import, edit: ImportEdit, *, now: int, wish: str
 ) -> Outcome:
@@ -233,7 +253,7 @@ def _needs_grant(entry: Import, export: Export) -> bool:
     return export.token_required or bool(entry.token)
 
 
-def _problem(entry: Import, exporter: AccountClaims, export: Export, importer: AccountClaims, now: int) -> str:
+def _problem(entry: Import, exporter: AccountClaims, export: Export, importer: AccountClaims, now: float) -> str:
     """Why the import's activation would not be taken; empty when it would."""
     if not entry.token:
         return "there is none"

@@ -12,7 +12,7 @@ class KeyUse(Struct, frozen=True, kw_only=True):
 
     public: str
     stored: bool
-    kind: str = ""  # operator, account, user
+    kind: str = ""  # operator, account, user, callout (the key that requests are sealed for)
     name: str = ""
     operator: str = ""
     account: str = ""
@@ -53,6 +53,11 @@ def _keys_of(workspace: Workspace, operator: str) -> Iterator[KeyUse]:
                 account=account,
                 signing=public != account_claims.subject,
                 role="" if scope is None else scope.role,
+            )
+        if account_claims.authorization.xkey:
+            public = account_claims.authorization.xkey
+            yield KeyUse(
+                public=public, stored=has_seed(public), kind="callout", name=account, operator=operator, account=account
             )
         for user in store.users(operator, account):
             public = store.user(operator, account, user).claims.subject

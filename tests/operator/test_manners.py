@@ -190,7 +190,7 @@ def test_an_old_keystore(chain: Path, keys: Path) -> None:
     (keys / "OLD" / "OLD.nk").write_text("SO")
     answer = run("key", "list")
     assert answer.code == 1
-    assert "nsc keys migrate" in answer.err
+    assert "gossamer key migrate" in answer.err
 
 
 def test_seeds_are_shown_only_when_asked_for(chain: Path, keys: Path) -> None:

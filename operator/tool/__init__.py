@@ -1,0 +1,1 @@
+"""Trying a mesh as one of its users: what ``gossamer tool`` does."""

@@ -1,0 +1,188 @@
+"""One connection as a stored user, for one small task (spec operator-cli section 4.6, tool)."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from gossamer.auth.credentials import Credentials
+from gossamer.operator.failure import Failure
+from gossamer.operator.mesh.wire import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE, tls_context
+
+Result = TypeVar("Result")
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where to connect, as whom, and how long anything may take. The certificates are paths."""
+
+    servers: tuple[str, ...]
+    credentials: Credentials
+    timeout_s: float
+    authority: str = ""
+    certificate: str = ""
+    key: str = ""
+    tls_first: bool = False
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """A message."""
+
+    subject: str
+    reply: str
+    text: str
+    bytes: int
+
+
+def run(task: Coroutine[Any, Any, Result], target: Target) -> Result:
+    """Do it. Raises Failure when it takes too long, or the server does not let us."""
+    try:
+        return asyncio.run(task)
+    except NoRespondersError:
+        raise Failure("nobody answers on that subject", code="no-responders") from None
+    except TimeoutError:
+        raise Failure(
+            f"nothing came within {target.timeout_s:g} s", code="timeout", hint="wait longer with --timeout"
+        ) from None
+    except (NatsError, OSError, ValueError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise Failure(
+            f"{', '.join(target.servers)}: {text}", code="refused", hint="gossamer explain says what the user may do"
+        ) from None
+
+
+async def publish(target: Target, subject: str, message: bytes) -> None:
+    """Publish one message, and make sure that the server took it."""
+    async with connected(target) as (client, refusals):
+        await client.publish(subject, message)
+        await client.flush(timeout=max(1, round(target.timeout_s)))
+        _check(refusals)
+
+
+async def subscribe(target: Target, subject: str, queue: str, count: int) -> list[Received]:
+    """The next ``count`` messages; those that came when the time is over. Raises TimeoutError when there was none."""
+    received: list[Received] = []
+    async with connected(target) as (client, refusals):
+        subscription = await client.subscribe(subject, queue=queue)
+        await client.flush(timeout=max(1, round(target.timeout_s)))
+        _check(refusals)
+        deadline = time.monotonic() + target.timeout_s
+        with contextlib.suppress(TimeoutError):
+            while len(received) < count:
+                received.append(_received(await subscription.next_msg(timeout=deadline - time.monotonic())))
+        _check(refusals)
+    if not received:
+        raise TimeoutError
+    return received
+
+
+async def ask(target: Target, subject: str, message: bytes) -> Received:
+    """One request, one answer."""
+    async with connected(target) as (client, refusals):
+        try:
+            return _received(await client.request(subject, message, timeout=target.timeout_s))
+        except TimeoutError:
+            _check(refusals)
+            raise
+
+
+async def answer(target: Target, subject: str, queue: str, message: bytes, count: int) -> list[Received]:
+    """Answer ``count`` requests, each with ``message`` or what it brought; returns them."""
+    answered: list[Received] = []
+    async with connected(target) as (client, refusals):
+        subscription = await client.subscribe(subject, queue=queue)
+        await client.flush(timeout=max(1, round(target.timeout_s)))
+        _check(refusals)
+        deadline = time.monotonic() + target.timeout_s
+        while len(answered) < count:
+            request = await subscription.next_msg(timeout=deadline - time.monotonic())
+            if request.reply:
+                await client.publish(request.reply, message or request.data)
+                answered.append(_received(request))
+        await client.flush(timeout=max(1, round(target.timeout_s)))
+        _check(refusals)
+    return answered
+
+
+async def round_trips(target: Target, count: int) -> tuple[str, list[float]]:
+    """The server's name, and the seconds of ``count`` pings."""
+    times = []
+    async with connected(target) as (client, _):
+        for _ in range(count):
+            begin = time.monotonic()
+            await client.flush(timeout=max(1, round(target.timeout_s)))
+            times.append(time.monotonic() - begin)
+        url = client.connected_url
+        return ("" if url is None else url.netloc), times
+
+
+@contextlib.asynccontextmanager
+async def connected(target: Target) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A connection, and what the server refused on it so far."""
+    refusals: list[str] = []
+
+    async def heard(error: Exception) -> None:
+        refusals.append(str(error))
+
+    environment = {
+        name: value or os.environ.get(name, "")
+        for name, value in (
+            (CA_VARIABLE, target.authority),
+            (CERTIFICATE_VARIABLE, target.certificate),
+            (KEY_VARIABLE, target.key),
+        )
+    }
+    options: dict[str, Any] = target.credentials.client_options()
+    context = tls_context({name: value for name, value in environment.items() if value})
+    if context is not None:
+        options["tls"] = context
+    client = Client()
+    try:
+        await client.connect(
+            list(target.servers),
+            name="gossamer tool",
+            error_cb=heard,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=max(1, round(target.timeout_s)),
+            tls_handshake_first=target.tls_first,
+            **options,
+        )
+    except (NatsError, OSError, ValueError) as error:
+        said = "; ".join(dict.fromkeys(text for text in refusals if text)) or str(error) or type(error).__name__
+        raise Failure(
+            f"cannot connect to {', '.join(target.servers)}: {' '.join(said.split())}",
+            code="unreachable",
+            hint="check --nats, and the user with: gossamer user describe",
+        ) from None
+    try:
+        yield client, refusals
+    finally:
+        with contextlib.suppress(NatsError, OSError):
+            await client.close()
+
+
+def _check(refusals: list[str]) -> None:
+    if refusals:
+        raise Failure(
+            f"the server refused: {'; '.join(dict.fromkeys(refusals))}",
+            code="refused",
+            hint="gossamer explain says which rule does that",
+        )
+
+
+def _received(message: Msg) -> Received:
+    return Received(
+        subject=message.subject,
+        reply=message.reply or "",
+        text=message.data.decode("utf-8", "replace"),
+        bytes=len(message.data),
+    )
