@@ -58,6 +58,7 @@ class AccountConnections:
         self._told_ns: dict[str, int] = {}  # account -> when its number was told last, oldest first
         self._remote: dict[str, dict[str, tuple[int, int]]] = {}  # account -> server -> clients, leaf nodes
         self._timer: asyncio.TimerHandle | None = None
+        self._quiet = True
         self.heard_from: Callable[[str], None] = lambda server: None
 
     def start(self) -> None:
@@ -113,6 +114,12 @@ class AccountConnections:
     def _beat(self) -> None:
         """Tell again what was told long ago; the oldest stand first."""
         self._timer = asyncio.get_running_loop().call_later(_STEP_S, self._beat)
+        if not self._voice.may_be_heard:
+            self._quiet = True
+            return
+        if self._quiet:
+            self._quiet = False
+            self._catch_up()
         due_ns = self._node.world.clock.monotonic_ns() - int(BEAT_S * _SECOND_NS)
         while self._told_ns:
             name, told_ns = next(iter(self._told_ns.items()))
@@ -122,6 +129,12 @@ class AccountConnections:
             if account is None:
                 del self._told_ns[name]
             else:
+                self._publish(account)
+
+    def _catch_up(self) -> None:
+        """Nobody could listen for a while, so nobody was told: everybody who is here is told of now."""
+        for account in self._node.accounts:
+            if account.clients and account.name != GLOBAL_ACCOUNT and account.name not in self._told_ns:
                 self._publish(account)
 
     def _asked(self, request: "Message") -> None:

@@ -1,7 +1,8 @@
 """Events about clients: CONNECT, DISCONNECT, CLIENT.AUTH.ERR and our own DENIED (spec system-and-monitoring section 3).
 
-Ten thousand clients may come within a second while nobody listens. So what happened is only noted; once per turn of the
-loop it is asked whether anybody but this node would hear it, once for each subject, and only then is JSON composed.
+Ten thousand clients may come within a second while nobody listens. So what happened is only noted, and that only where
+there can be listeners at all; once per turn of the loop it is asked whether anybody but this node would hear it, once
+for each subject, and only then is JSON composed.
 """
 
 import asyncio
@@ -77,6 +78,8 @@ class ClientEvents:
     # --- ClientWatcher --------------------------------------------------------------------------------------------
     def admitted(self, client: "Client") -> None:
         """See ClientWatcher."""
+        if not self._voice.may_be_heard:
+            return
         account = client.account
         assert account is not None, "it has just been let in"
         self._note(Came(self._node.world.clock.wall_ns(), client, account, client.admission))
@@ -84,8 +87,11 @@ class ClientEvents:
 
     def gone(self, client: "Client", closed: "ClosedClient") -> None:
         """See ClientWatcher."""
+        refused = self._refused.pop(client.link, None) if self._refused else None
+        if refused is None and not self._voice.may_be_heard:
+            return
         label = client.account.label if client.account is not None else ""
-        self._note(Went(closed, label, self._refused.pop(client.link, None)))
+        self._note(Went(closed, label, refused))
         if client.account is not None:
             self._counts.changed(client.account)
 

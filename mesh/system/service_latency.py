@@ -4,7 +4,6 @@ The engine says what happened and when; who the two sides are is known here.
 """
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,7 +56,7 @@ class ServiceLatency:
         responder = self._node.clients.find(event.responder) if event.responder else None
         if responder is not None and responder.account is not None:
             record["responder"] = client_info(self._node, responder, responder_rtt_ns)
-        header = dict(triggers(event.headers))
+        header = triggers(event.headers)
         if header:
             record["header"] = header
         record["start"] = timestamp(self._wall_ns(event.start_ns) - requestor_rtt_ns)
@@ -87,18 +86,23 @@ class ServiceLatency:
         return clock.wall_ns() - (clock.monotonic_ns() + self._offset_ns - engine_ns)
 
 
-#: In order of precedence: the first that is there decides, and is what a record shows.
-_TRIGGERS = ("Uber-Trace-Id", "X-B3-Sampled", "X-B3-TraceId", "B3", "Traceparent")
+#: In order of precedence: the headers that decide, and those that a record then shows beside them.
+_FAMILIES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("uber-trace-id",), ()),
+    (("x-b3-sampled", "x-b3-traceid"), ("x-b3-spanid", "x-b3-parentspanid")),
+    (("b3",), ()),
+    (("traceparent",), ("tracestate",)),
+)
 _LINE = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*)\r\n")
 
 
-def triggers(headers: bytes) -> Iterator[tuple[str, list[str]]]:
-    """The headers that made a request a sample, out of its header block (empty: none did)."""
+def triggers(headers: bytes) -> dict[str, list[str]]:
+    """The headers that made a request a sample, out of its header block (empty: none did). Names as nats-server writes
+    them: each word with one capital."""
     found: dict[str, list[str]] = {}
     for name, value in _LINE.findall(headers):
-        found.setdefault(name.decode("utf-8", "replace"), []).append(value.decode("utf-8", "replace"))
-    for name in _TRIGGERS:
-        if name in found:
-            yield name, found[name]
-            if name != "X-B3-TraceId":
-                return
+        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("utf-8", "replace").rstrip())
+    for deciding, beside in _FAMILIES:
+        if any(name in found for name in deciding):
+            return {name.title(): found[name] for name in sorted(deciding + beside) if name in found}
+    return {}

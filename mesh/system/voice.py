@@ -52,6 +52,17 @@ class Voice:
         self.server_id = node.identity.server_id
         self.server_info = ServerInfo(node)
 
+    @property
+    def may_be_heard(self) -> bool:
+        """Can anybody but this node itself have a subscription in the system account? Cheap, for what happens often:
+        only its clients, other servers and accounts that import from it can."""
+        if self.account.clients:
+            return True
+        routes, sharing = self._node.routes, self._node.sharing
+        if routes is not None and routes.remotes:
+            return True
+        return sharing is not None and bool(sharing.resolution.importers(self.account.name))
+
     def is_heard(self, subject: bytes, account: int = 0) -> bool:
         """Would anybody but this node itself get a message on the subject?"""
         return any(entry.link for entry in self._node.engine.matches(account or self.account.number, subject))
