@@ -1,6 +1,7 @@
 """Options of the commands that talk to a mesh, and progress while they wait."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,6 +53,14 @@ def seconds(text: str, default: float) -> float:
     if not 0 < found <= _TIMEOUT_MAX_S:
         raise usage(f"{text!r} is not a time to wait", f"between 0 and {_TIMEOUT_MAX_S:.0f} seconds")
     return found
+
+
+def span_s(text: str) -> float:
+    """A span in seconds, of ``90s``, ``1h30m``, ``30d``, ``2w``; 0 for ``0``. Raises Failure (usage)."""
+    days = re.fullmatch(r"(\d{1,5})([dw])", text.strip())
+    if days:
+        return int(days[1]) * (86400.0 if days[2] == "d" else 604800.0)
+    return parse_duration(text) / 1e9
 
 
 @contextlib.contextmanager
