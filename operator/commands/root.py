@@ -76,6 +76,7 @@ COMMANDS = {
     "key": Entry(f"{_HERE}.key", "key", "List, make and show keys.", _STORE),
     "keys": Entry(f"{_HERE}.custody", "keys", "Seal the keystore, unlock it, take keys offline.", _STORE),
     "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators.", _OBJECTS),
+    "signer": Entry(f"{_HERE}.signer", "signer", "Sign for others by a policy, or have things signed.", _STORE),
     "user": Entry(
         f"{_HERE}.user", "user", "Create, edit, list, describe and delete users; write credentials.", _OBJECTS
     ),

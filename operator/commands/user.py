@@ -9,6 +9,7 @@ from gossamer.operator.commands import options, views
 from gossamer.operator.commands.adopt import import_user
 from gossamer.operator.commands.amounts import show_moment
 from gossamer.operator.commands.session import Session, now_seconds, reading, writing
+from gossamer.operator.commands.user_issue import issue
 from gossamer.operator.failure import Failure
 from gossamer.operator.output.document import Document, Table, Text
 from gossamer.operator.tenants import users
@@ -24,6 +25,7 @@ def user() -> None:
 
 
 user.add_command(import_user, "import")
+user.add_command(issue)
 
 
 @user.command()
