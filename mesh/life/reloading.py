@@ -7,9 +7,11 @@ then nothing has happened. Otherwise each part is told, and those whose right to
 import asyncio
 from typing import TYPE_CHECKING
 
-from gossamer.auth.decisions import Admission, Attempt, Refusal
+from gossamer.auth.decisions import Admission, Attempt, Method, Refusal
+from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.life import sharing
+from gossamer.mesh.life.account_changes import enforce_connections
 from gossamer.mesh.life.logging_choice import change_log
 from gossamer.mesh.life.run_files import FileTrouble
 from gossamer.mesh.options.flags import Flags
@@ -17,7 +19,7 @@ from gossamer.mesh.options.loading import assess
 from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.reload import Change, difference, log_lines, refusal
 from gossamer.mesh.peers.client import Client
-from gossamer.mesh.peers.clients import ACCOUNT_FULL, AUTHORIZATION_VIOLATION
+from gossamer.mesh.peers.clients import AUTHORIZATION_VIOLATION
 from gossamer.mesh.peers.connect import SILENT
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.world.listening import split_address
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
     from gossamer.mesh.node import Node
 
 _TOO_MANY = b"maximum connections exceeded"
+#: What decides about users of operator mode beside their accounts.
+_ABOUT_USERS = frozenset(
+    f"authorization.{name}"
+    for name in ("resolver_pinned_accounts", "default_sentinel", "trusted_proxies", "proxy_required")
+)
+#: A verdict may take half a millisecond: others have a turn after this many.
+_JUDGED_AT_ONCE = 20
 
 
 class NothingToReload(Exception):
@@ -84,7 +93,7 @@ async def apply(node: "Node", now: Options) -> None:
     if node.resolving is not None:
         node.resolving.follow(now.authorization)
     sharing.follow(node, now.authorization)
-    await _judge_again(node, {account.name for account in gone}, old_judge)
+    await _judge_again(node, {account.name for account in gone}, old_judge, paths)
     old_judge.stop()
     _enforce_counts(node, now, paths)
     node.config_loaded_ns = node.world.clock.wall_ns()
@@ -113,20 +122,25 @@ def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
         node.routes.set_client_urls(node.own_urls())
 
 
-async def _judge_again(node: "Node", gone: set[str], old: Judge) -> None:
+async def _judge_again(node: "Node", gone: set[str], old: Judge, paths: set[str]) -> None:
     """Everybody who is here, by the new rules: with what they sent when they came."""
     slow: list[tuple[Client, Attempt, asyncio.Future[Admission | Refusal]]] = []
     judge = node.judge
-    for client in list(node.clients):
-        if client.account is None:
-            continue  # not admitted yet: judged by the new rules when its turn comes
+    untouched = node.resolving is not None and not _ABOUT_USERS & paths
+    for number, client in enumerate(list(node.clients)):
+        if number % _JUDGED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if client.account is None or node.clients.is_ending(client):
+            continue  # not admitted yet: judged by the new rules when its turn comes; or going anyway
         if client.account.name in gone:
-            node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+            _remove(node, client, f"account {client.account.name} was removed")
         elif not judge.required:
             if old.required and client.named:
-                node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+                _remove(node, client, "nobody authenticates any more")
             elif client.admission is not None:
                 node.clients.unbind(client)
+        elif untouched and client.admission is not None and client.admission.method is Method.JWT:
+            continue  # a JWT says what it said; accounts that changed were followed already
         else:
             attempt = client.attempt or judge.attempt(client, SILENT, b"")
             found = judge.verdict(attempt)
@@ -144,33 +158,38 @@ def _follow_verdict(node: "Node", client: Client, attempt: Attempt, verdict: Adm
     assert client.account is not None, "only who is admitted is judged again"
     came_through = client.admission.proxy if client.admission is not None else ""
     if came_through and came_through not in node.options.authorization.trusted_proxies:
-        node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.PROXY_NOT_TRUSTED)
+        text = "the proxy it came through is not trusted any more"
+        reason = Reason(code=ReasonCode.PROXY_NOT_TRUSTED, text=text, rule="proxies.trusted")
+        node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.PROXY_NOT_TRUSTED, reason)
     elif isinstance(verdict, Refusal):
         if node.judge.knows_user(attempt) or verdict.reason.code.startswith("callout_"):
-            node.clients.refuse(client, AUTHORIZATION_VIOLATION, node.judge.close_reason(verdict))
+            close = node.judge.close_reason(verdict)
+            node.clients.refuse(client, AUTHORIZATION_VIOLATION, close, verdict.reason)
         else:
-            node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+            node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED, verdict.reason)
     elif verdict.account != client.account.name:
-        node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED)
+        _remove(node, client, f"its user belongs to account {verdict.account} now", verdict.permissions_place)
     else:
         node.clients.rebind(client, verdict)
 
 
+def _remove(node: "Node", client: Client, text: str, place: str = "") -> None:
+    """Closed without a word (spec auth section 26.5), but not without a reason."""
+    reason = Reason(code=ReasonCode.USER_REMOVED, text=text, rule="reload", place=place)
+    node.clients.refuse(client, b"", CloseReason.CLIENT_CLOSED, reason)
+
+
 def _enforce_counts(node: "Node", now: Options, paths: set[str]) -> None:
     """Limits that were lowered below what is there: the newest of an account go, of the server anybody."""
-    admitted: dict[str, list[Client]] = {}
-    for client in node.clients:
-        if client.account is not None and 0 <= client.account.limits.max_connections < client.account.clients:
-            admitted.setdefault(client.account.name, []).append(client)
-    for clients in admitted.values():
-        account = clients[0].account
-        assert account is not None
-        for client in clients[account.limits.max_connections :]:
-            node.clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED)
+    for account in list(node.accounts):
+        enforce_connections(node, account)
     if "limits.max_connections" in paths:
         everybody = list(node.clients)
+        text = f"the server may have {now.limits.max_connections} clients"
+        rule = f"max_connections {now.limits.max_connections}"
+        reason = Reason(code=ReasonCode.SERVER_FULL, text=text, rule=rule)
         for client in everybody[max(0, now.limits.max_connections) :]:
-            node.clients.refuse(client, _TOO_MANY, CloseReason.MAX_CONNECTIONS_EXCEEDED)
+            node.clients.refuse(client, _TOO_MANY, CloseReason.MAX_CONNECTIONS_EXCEEDED, reason)
 
 
 def _tell(node: "Node", changes: tuple[Change, ...]) -> None:
