@@ -20,9 +20,9 @@ def stream(subject, **fields):
     return Export(subject=subject, type=STREAM, **fields)
 
 
-def measured(subject, results, sampling=100):
+def measured(subject, results, sampling=100, **fields):
     """A service whose latency is told."""
-    return service(subject, service_latency=ServiceLatency(sampling=sampling, results=results))
+    return service(subject, service_latency=ServiceLatency(sampling=sampling, results=results), **fields)
 
 
 def take_service(account, subject, local="", **fields):

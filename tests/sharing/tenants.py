@@ -16,6 +16,8 @@ class Tenants:
         self.users = {}
         self.tokens = {}
         self.define("SYS")
+        claims = OperatorClaims(subject=self.operator.public, name="O", system_account=self.account("SYS"))
+        self._operator_jwt = encode(claims, self.operator)  # once: an operator cannot be reloaded
 
     def account(self, name):
         """The public key of an account."""
@@ -53,9 +55,13 @@ class Tenants:
     def configuration(self, *known, resolver="MEMORY"):
         """With these accounts preloaded (none named: all), and the system account."""
         system = self.account("SYS")
-        operator = encode(OperatorClaims(subject=self.operator.public, name="O", system_account=system), self.operator)
         chosen = {name: self.tokens[name] for name in ("SYS", *(known or self.tokens))}
-        lines = [f"operator: {operator}", f"system_account: {system}", f"resolver: {resolver}", "resolver_preload {"]
+        lines = [
+            f"operator: {self._operator_jwt}",
+            f"system_account: {system}",
+            f"resolver: {resolver}",
+            "resolver_preload {",
+        ]
         lines += [f"  {self.account(name)}: {token}" for name, token in chosen.items()]
         return "\n".join([*lines, "}", ""])
 
