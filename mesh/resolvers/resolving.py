@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gossamer.auth.claims import AccountClaims, AccountLimits
 from gossamer.auth.resolver import KnownAccount, ResolverError
 from gossamer.auth.settings import AuthSettings, ResolverSettings
-from gossamer.auth.trust import trust_of
+from gossamer.auth.trust import Trust, trust_of
 from gossamer.mesh.accounts.live import LiveAccounts
 from gossamer.mesh.logs.log import Log
 from gossamer.mesh.resolvers.asking import Inbox, LookUp
@@ -55,6 +56,11 @@ class Resolving:
         key = self._system_account
         if isinstance(self.resolver, MemoryResolver) and key and self.resolver.stored(key) is None:
             raise ResolverError("error resolving system account: account missing")
+        if isinstance(self.resolver, DirectoryResolver) and key and self.resolver.stored(key) is None:
+            self.live.stand_in = _stand_in(key, self.live.trust)
+            self._log.warning(
+                f"System account {key} is in neither store nor preload: its users come in until it is pushed"
+            )
 
     def serve(self, node: "Node", info: ServerInfo) -> None:
         """From here on accounts are pushed, looked up and kept equal; without a system account there is nowhere to."""
@@ -138,6 +144,16 @@ class Resolving:
             self._log.debug(f"Account file {key} removed: it had expired")
         pause_ns = min(_MINUTE_NS, self.settings.ttl_ns // 2) if self.settings.ttl_ns else _MINUTE_NS
         self._timer = asyncio.get_running_loop().call_later(pause_ns / _SECOND_NS, self._expire)
+
+
+def _stand_in(key: str, trust: Trust) -> KnownAccount:
+    """A system account without a JWT, so that somebody can come and push it: its identity key signs its users. Raises
+    ResolverError where the operator does not let identity keys sign."""
+    lenient = sorted(trust.keys - trust.strict_keys)
+    if not lenient:
+        what = "the operator wants signing keys to sign its users"
+        raise ResolverError(f"error resolving system account: preload the JWT of {key}: {what}")
+    return KnownAccount("", AccountClaims(subject=key, issuer=lenient[0], limits=AccountLimits.fresh()))
 
 
 def _made(
