@@ -62,8 +62,7 @@ async def publish(target: Target, subject: str, message: bytes) -> None:
     """Publish one message, and make sure that the server took it."""
     async with connected(target) as (client, refusals):
         await client.publish(subject, message)
-        await client.flush(timeout=max(1, round(target.timeout_s)))
-        _check(refusals)
+        await _settled(client, refusals, target)
 
 
 async def subscribe(target: Target, subject: str, queue: str, count: int) -> list[Received]:
@@ -71,13 +70,11 @@ async def subscribe(target: Target, subject: str, queue: str, count: int) -> lis
     received: list[Received] = []
     async with connected(target) as (client, refusals):
         subscription = await client.subscribe(subject, queue=queue)
-        await client.flush(timeout=max(1, round(target.timeout_s)))
-        _check(refusals)
-        deadline = time.monotonic() + target.timeout_s
+        await _settled(client, refusals, target)
         with contextlib.suppress(TimeoutError):
-            while len(received) < count:
-                received.append(_received(await subscription.next_msg(timeout=deadline - time.monotonic())))
-        _check(refusals)
+            async with asyncio.timeout(target.timeout_s):
+                while len(received) < count:
+                    received.append(_received(await refusals.unless(subscription.next_msg(timeout=None))))
     if not received:
         raise TimeoutError
     return received
@@ -86,33 +83,26 @@ async def subscribe(target: Target, subject: str, queue: str, count: int) -> lis
 async def ask(target: Target, subject: str, message: bytes) -> Received:
     """One request, one answer."""
     async with connected(target) as (client, refusals):
-        try:
-            return _received(await client.request(subject, message, timeout=target.timeout_s))
-        except TimeoutError:
-            _check(refusals)
-            raise
+        return _received(await refusals.unless(client.request(subject, message, timeout=target.timeout_s)))
 
 
 async def answer(target: Target, subject: str, queue: str, message: bytes, count: int) -> list[Received]:
     """Answer ``count`` requests, each with ``message`` or what it brought; returns them."""
     answered: list[Received] = []
-    async with connected(target) as (client, refusals):
+    async with connected(target) as (client, refusals), asyncio.timeout(target.timeout_s):
         subscription = await client.subscribe(subject, queue=queue)
-        await client.flush(timeout=max(1, round(target.timeout_s)))
-        _check(refusals)
-        deadline = time.monotonic() + target.timeout_s
+        await _settled(client, refusals, target)
         while len(answered) < count:
-            request = await subscription.next_msg(timeout=deadline - time.monotonic())
+            request = await refusals.unless(subscription.next_msg(timeout=None))
             if request.reply:
                 await client.publish(request.reply, message or request.data)
                 answered.append(_received(request))
-        await client.flush(timeout=max(1, round(target.timeout_s)))
-        _check(refusals)
+        await _settled(client, refusals, target)
     return answered
 
 
 async def round_trips(target: Target, count: int) -> tuple[str, list[float]]:
-    """The server's name, and the seconds of ``count`` pings."""
+    """The server's address, and the seconds of ``count`` pings."""
     times = []
     async with connected(target) as (client, _):
         for _ in range(count):
@@ -123,14 +113,54 @@ async def round_trips(target: Target, count: int) -> tuple[str, list[float]]:
         return ("" if url is None else url.netloc), times
 
 
+class Refusals:
+    """What the server refused on a connection so far."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._heard = asyncio.Event()
+
+    async def hear(self, error: Exception) -> None:
+        """The client's word that something is wrong."""
+        self.texts.append(str(error))
+        self._heard.set()
+
+    def check(self) -> None:
+        """Raises Failure when something was refused."""
+        if self.texts:
+            raise Failure(
+                f"the server refused: {'; '.join(dict.fromkeys(self.texts))}",
+                code="refused",
+                hint="gossamer explain says which rule does that",
+            )
+
+    async def unless(self, wanted: Coroutine[Any, Any, Result]) -> Result:
+        """What is waited for; raises Failure as soon as the server refuses something, as then it may never come."""
+        task, refused = asyncio.ensure_future(wanted), asyncio.ensure_future(self._heard.wait())
+        try:
+            await asyncio.wait({task, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                self.check()
+            return await task
+        finally:
+            for pending in (task, refused):
+                pending.cancel()
+            await asyncio.gather(task, refused, return_exceptions=True)
+
+
+async def _settled(client: Client, refusals: Refusals, target: Target) -> None:
+    """Wait until the server has seen all that was sent, and what it said about it has been heard."""
+    seconds = max(1, round(target.timeout_s))
+    # The client tells of an error in a task of its own: after a second round trip that has had its turn.
+    await client.flush(timeout=seconds)
+    await client.flush(timeout=seconds)
+    refusals.check()
+
+
 @contextlib.asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[tuple[Client, list[str]]]:
+async def connected(target: Target) -> AsyncIterator[tuple[Client, Refusals]]:
     """A connection, and what the server refused on it so far."""
-    refusals: list[str] = []
-
-    async def heard(error: Exception) -> None:
-        refusals.append(str(error))
-
+    refusals = Refusals()
     environment = {
         name: value or os.environ.get(name, "")
         for name, value in (
@@ -148,7 +178,7 @@ async def connected(target: Target) -> AsyncIterator[tuple[Client, list[str]]]:
         await client.connect(
             list(target.servers),
             name="gossamer tool",
-            error_cb=heard,
+            error_cb=refusals.hear,
             allow_reconnect=False,
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
@@ -157,7 +187,7 @@ async def connected(target: Target) -> AsyncIterator[tuple[Client, list[str]]]:
             **options,
         )
     except (NatsError, OSError, ValueError) as error:
-        said = "; ".join(dict.fromkeys(text for text in refusals if text)) or str(error) or type(error).__name__
+        said = "; ".join(dict.fromkeys(text for text in refusals.texts if text)) or str(error) or type(error).__name__
         raise Failure(
             f"cannot connect to {', '.join(target.servers)}: {' '.join(said.split())}",
             code="unreachable",
@@ -168,15 +198,6 @@ async def connected(target: Target) -> AsyncIterator[tuple[Client, list[str]]]:
     finally:
         with contextlib.suppress(NatsError, OSError):
             await client.close()
-
-
-def _check(refusals: list[str]) -> None:
-    if refusals:
-        raise Failure(
-            f"the server refused: {'; '.join(dict.fromkeys(refusals))}",
-            code="refused",
-            hint="gossamer explain says which rule does that",
-        )
 
 
 def _received(message: Msg) -> Received:
