@@ -14,7 +14,6 @@ from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.output cimport commit, reserve
 from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.types cimport (
-    KIND_ROUTE,
     SPECIAL_CLOSING,
     Account,
     Core,
@@ -42,20 +41,20 @@ cdef uint8_t route_carries(Core* core, Link* link, Account* account) noexcept no
 
 cdef void account_routes_rebuild(Core* core, Account* account) noexcept nogil:
     """Find the account's links anew, after a route joined or left or the account was made."""
-    cdef Link* link = core.all_links
+    cdef Link** routes = <Link**>core.routes.data
     cdef Link** grown
+    cdef uint32_t i
     account.routes_count = 0
-    while link != NULL:
-        if link.kind == KIND_ROUTE and route_carries(core, link, account):
+    for i in range(<uint32_t>(core.routes.size // sizeof(void*))):
+        if route_carries(core, routes[i], account):
             if account.routes_count == account.routes_capacity:
                 grown = <Link**>realloc(account.routes, (account.routes_capacity + 4) * sizeof(Link*))
                 if grown == NULL:
                     return
                 account.routes = grown
                 account.routes_capacity += 4
-            account.routes[account.routes_count] = link
+            account.routes[account.routes_count] = routes[i]
             account.routes_count += 1
-        link = link.all_next
 
 
 cdef void announce_one(Core* core, Link* link, Account* account, Terminal* terminal, Group* group,

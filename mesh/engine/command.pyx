@@ -16,7 +16,7 @@ from gossamer.mesh.engine.links cimport (
     link_limit,
     link_make,
     link_ping,
-    routes_changed,
+    route_joined,
 )
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
@@ -251,9 +251,10 @@ cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
     route.leaf_origin_unsubscribe = (command.d & ROUTE_LEAF_ORIGIN_UNSUBSCRIBE) != 0
     route.pooled = (command.d & ROUTE_POOLED) != 0
     route.dedicated = account_by_id(core, <uint64_t>command.e) if command.e else NULL
-    route.joined = 1
     link.state = STATE_OPEN
-    routes_changed(core)
+    if not route.joined:
+        route.joined = 1
+        route_joined(core, link)
     announce_all(core, link)
     link_admitted(core, link)
     link_ready(core, link)

@@ -289,6 +289,7 @@ cdef class Engine:
             free((<void**>core.grave_plain.data)[i])
         accounts_destroy(core)
         output_destroy(core)
+        buffer_free(&core.routes)
         buffer_free(&core.mail)
         buffer_free(&core.mail_shared)
         buffer_free(&core.mail_spare)

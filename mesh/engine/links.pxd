@@ -17,4 +17,4 @@ cdef void link_die(Core* core, Link* link) noexcept nogil
 cdef void links_finish(Core* core) noexcept nogil
 cdef void links_free_graves(Core* core) noexcept nogil
 cdef void links_destroy(Core* core) noexcept nogil
-cdef void routes_changed(Core* core) noexcept nogil
+cdef void route_joined(Core* core, Link* link) noexcept nogil

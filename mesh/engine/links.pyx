@@ -15,7 +15,7 @@ from posix.unistd cimport close
 from gossamer.mesh.engine.accounts cimport account_settle
 from gossamer.mesh.engine.announce cimport account_routes_rebuild
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
-from gossamer.mesh.engine.memory cimport next_random, pick
+from gossamer.mesh.engine.memory cimport buffer_pointer, next_random, pick
 from gossamer.mesh.engine.output cimport (
     link_doom,
     link_ready,
@@ -327,11 +327,28 @@ cdef void link_timers(Core* core, Link* link) noexcept nogil:
 
 
 cdef void routes_changed(Core* core) noexcept nogil:
-    """A route joined or left: every account's list of links is found anew."""
+    """Every account's list of links is found anew."""
     cdef uint32_t i
     for i in range(core.accounts_count):
         if core.accounts[i] != NULL:
             account_routes_rebuild(core, core.accounts[i])
+
+
+cdef void route_joined(Core* core, Link* link) noexcept nogil:
+    buffer_pointer(&core.routes, link)
+    routes_changed(core)
+
+
+cdef void route_left(Core* core, Link* link) noexcept nogil:
+    cdef Link** routes = <Link**>core.routes.data
+    cdef uint32_t count = <uint32_t>(core.routes.size // sizeof(void*))
+    cdef uint32_t i
+    for i in range(count):
+        if routes[i] == link:
+            routes[i] = routes[count - 1]
+            core.routes.size -= sizeof(void*)
+            break
+    routes_changed(core)
 
 
 cdef void report_closed(Core* core, Link* link) noexcept nogil:
@@ -376,7 +393,7 @@ cdef void take_apart(Core* core, Link* link) noexcept nogil:
     link_unstall(core, link)
     if joined:
         link.route.joined = 0
-        routes_changed(core)
+        route_left(core, link)
     subscriptions_end_all(core, link)
     replies_free(link)
     if link.permission != NULL:
@@ -505,6 +522,7 @@ cdef void links_destroy(Core* core) noexcept nogil:
     """Close and free all; nothing is flushed, reported or announced."""
     cdef Link* link
     cdef uint32_t i
+    core.routes.size = 0
     for i in range(core.accounts_count):
         if core.accounts[i] != NULL:
             core.accounts[i].routes_count = 0

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from gossamer.mesh.engine.accounts cimport account_settle
 from gossamer.mesh.engine.announce cimport announce_change
 from gossamer.mesh.engine.interest cimport group_name, interest_add, interest_remove, terminal_find, terminal_subject
 from gossamer.mesh.engine.mailbox cimport mail_denied
@@ -344,8 +345,11 @@ cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t si
 
 
 cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
+    cdef Account* account
     if handle < core.own_capacity and core.own[handle] != NULL:
+        account = core.own[handle].account
         subscription_end(core, core.own[handle])
+        account_settle(core, account)
 
 
 # --- learned by route -------------------------------------------------------------------------------------------------

@@ -686,6 +686,7 @@ cdef struct Core:
     uint32_t link_mask
     uint32_t link_count
     Link* all_links
+    Buffer routes               # links to other nodes that have joined
     int64_t clients
     Account** accounts
     uint32_t accounts_count
