@@ -46,7 +46,7 @@ def account_detail(node: "Node", name: str) -> dict[str, Any]:
     """One account in nats-server's order of fields. Raises BadParameter."""
     account = node.accounts.find(name)
     if account is None:
-        raise BadParameter(f"Account {name} does not exist", null_data=True)
+        raise BadParameter(f"Account {name} does not exist")
     known = node.resolving.live.loaded(name) if node.resolving is not None else None
     fields = _state(node, account, known)
     fields |= _shared(node, account)

@@ -11,11 +11,6 @@ _UINT64_MAX = (1 << 64) - 1
 class BadParameter(Exception):
     """Answered with status 400 and this text."""
 
-    def __init__(self, text: str, *, null_data: bool = False) -> None:
-        """``null_data``: an answer on the system account holds a ``data`` that is null, as that of nats-server."""
-        super().__init__(text)
-        self.null_data = null_data
-
 
 def boolean(query: Mapping[str, str], name: str) -> bool:
     """Missing or empty is false. Raises BadParameter."""

@@ -67,4 +67,4 @@ class AccountRequests:
 
 
 def _jsz(account: str, body: Body) -> Any:
-    raise BadParameter("jetstream not enabled", null_data=True)
+    raise BadParameter("jetstream not enabled")

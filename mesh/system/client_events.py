@@ -7,6 +7,7 @@ for each subject, and only then is JSON composed.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -123,12 +124,12 @@ class ClientEvents:
         for happened in noted:
             if isinstance(happened, Came):
                 self._counts.tell_of(happened.account)
-                self._tell(heard, _subject(happened.account.name, b"CONNECT"), lambda h=happened: self._came(h))
+                self._tell(heard, _subject(happened.account.name, b"CONNECT"), partial(self._came, happened))
             elif isinstance(happened, Went):
                 self._went(heard, happened)
             else:
                 subject = _subject(happened.account or GLOBAL_ACCOUNT, b"GOSSAMER.DENIED")
-                self._tell(heard, subject, lambda h=happened: self._denied(h))
+                self._tell(heard, subject, partial(self._denied, happened))
         self._counts.tell()
 
     def _tell(
@@ -147,16 +148,19 @@ class ClientEvents:
         if went.refused is not None:
             account = accounts.find(went.refused) if went.refused else accounts.global_account
             if account is not None:
-                self._tell(heard, AUTHENTICATION_ERROR, lambda: self._left(went), account.number)
-            self._tell(heard, f"$SYS.SERVER.{self._voice.server_id}.CLIENT.AUTH.ERR".encode(), lambda: self._left(went))
+                self._tell(heard, AUTHENTICATION_ERROR, partial(self._left, went), account.number)
+            self._tell(
+                heard, f"$SYS.SERVER.{self._voice.server_id}.CLIENT.AUTH.ERR".encode(), partial(self._left, went)
+            )
         account = accounts.find(closed.account)
         if account is not None:
             self._counts.tell_of(account)
-        self._tell(heard, _subject(closed.account or GLOBAL_ACCOUNT, b"DISCONNECT"), lambda: self._left(went))
+        self._tell(heard, _subject(closed.account or GLOBAL_ACCOUNT, b"DISCONNECT"), partial(self._left, went))
 
     def _came(self, came: Came) -> dict[str, Any]:
         admission = came.admission
-        jwt, issuer, tags, user = "", "", (), ""
+        jwt, issuer, user = "", "", ""
+        tags: tuple[str, ...] = ()
         if admission is not None:
             user, issuer, tags = admission.user, admission.issuer, admission.tags
             if not admission.bearer and came.client.attempt is not None:

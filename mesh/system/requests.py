@@ -49,7 +49,7 @@ class ServerRequests:
 
     def start(self) -> None:
         number, server, subscribe = self._voice.account.number, self._voice.server_id, self._node.subscribe
-        handlers = {"STATSZ": self._asked_statsz, "IDZ": self._asked_id}
+        handlers: dict[str, Callable[[Message], None]] = {"STATSZ": self._asked_statsz, "IDZ": self._asked_id}
         handlers |= {name: self._handler(document) for name, document in self._documents.items()}
         subscribe(number, b"$SYS.REQ.SERVER.PING", self._asked_statsz)
         for name, handler in handlers.items():
@@ -94,7 +94,7 @@ def respond(node: "Node", voice: Voice, request: "Message", document: Document) 
     try:
         data = document(body)
     except BadParameter as error:
-        voice.fail(request, 500, str(error), null_data=error.null_data)
+        voice.fail(request, 500, str(error), null_data=True)
     except msgspec.ValidationError as error:
         voice.fail(request, 400, str(error))
     else:

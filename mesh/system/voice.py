@@ -103,7 +103,7 @@ class Voice:
         self.answer(request, {"server": self.server_info.take()})
 
     def fail(self, request: "Message", code: int, description: str, *, null_data: bool = False) -> None:
-        """``null_data``: for those errors where nats-server sends ``data`` as well."""
+        """``null_data``: the question was fine, only there is no answer; then nats-server sends ``data`` as well."""
         envelope: dict[str, Any] = {"server": self.server_info.take()}
         if null_data:
             envelope["data"] = None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gossamer.mesh.testing.process import ServerProcess
+from gossamer.mesh.testing.process import GossamerProcess, NatsServerProcess, ServerProcess
 from gossamer.mesh.testing.wire import Received, WireClient
 
 TENANTS = """
@@ -127,3 +127,28 @@ def listen() -> Iterator[Callable[..., Listener]]:
 def tenants(shared_server: Callable[..., ServerProcess]) -> ServerProcess:
     """A server with two tenants and a system account."""
     return shared_server(config=TENANTS, monitor=True)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+    """Ours and nats-server, with the same accounts and the same client in each; to be left as they are found."""
+    reason = NatsServerProcess.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    kinds: tuple[type[ServerProcess], ...] = (GossamerProcess, NatsServerProcess)
+    running: list[ServerProcess] = []
+    clients: list[WireClient] = []
+    try:
+        for kind in kinds:
+            running.append(kind(tmp_path_factory.mktemp(kind.kind), config=TENANTS, monitor=True).start())
+            client = WireClient(running[-1].address)
+            clients.append(client)
+            client.handshake(user="ann", name="watcher", lang="test", version="1.0", **{"pass": "pa"})
+            client.send(b"SUB watched.> group 7\r\nSUB watched.* 8\r\n")
+            client.ping()
+        yield running
+    finally:
+        for client in clients:
+            client.close()
+        for server in running:
+            server.stop()
