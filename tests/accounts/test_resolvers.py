@@ -282,3 +282,28 @@ def creds_in(client, path, *, expect=True):
     client.send(b"PING\r\n")
     line = client.expect_line()
     return line == (b"PONG" if expect else b"-ERR 'Authorization Violation'")
+
+
+@pytest.mark.parametrize("kind", ["full", "cache"])
+def test_a_system_account_that_nobody_has_pushed(start_server, operator, enter, house, kind):
+    """Users of its identity key come in to push it; then its JWT counts."""
+    config = f'operator: {operator.token}\nresolver: {{type: {kind}, dir: jwt, timeout: "200ms"}}\n'
+    server = start_server(config=config)
+    founder, later = operator.system.user(signer=operator.system.keys), operator.system.user()
+    if server.kind == "gossamer":  # nats-server lets any key it has not heard of wait for a look-up
+        enter(server, later, refused=VIOLATION)
+    with house.System(server.address) as client:
+        house.sign_in(client, founder)
+        client.subscribe("_R.*", "r")
+        client.ping()
+        client.pushed(operator.system.jwt())
+        client.ping()
+    enter(server, later)
+    assert (server.folder / "jwt" / f"{operator.system.public}.jwt").exists()
+
+
+def test_a_strict_operator_needs_the_preload(server_kind, house, tmp_path):
+    operator = house.Operator(strict_signing_key_usage=True)
+    server = server_kind(tmp_path, config=f"operator: {operator.token}\nresolver: {{type: full, dir: jwt}}\n")
+    with pytest.raises(ServerError, match=r"account validation failed|error resolving system account: preload"):
+        server.start()
