@@ -30,6 +30,8 @@ from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.signing import operator_identity, operator_signer
 
 COMMAND = "apply"
+#: With more users than this a seed that is missing is found when it is needed; the next run goes on from there.
+_USERS_CHECKED_MAX = 20_000
 
 
 class Servers:
@@ -80,6 +82,8 @@ class Applying:
     def run(self, work: Work) -> Done:
         """Carry out what ``self.planner.work()`` found. Raises Failure; what was committed until then stays."""
         started = time.perf_counter()
+        if sum(len(entry.declared.users) for entry in work.accounts) <= _USERS_CHECKED_MAX:
+            self.planner.check_signers(work)
         first = self._operator_and_accounts(work)
         started = self._clock("accounts", started)
         self._servers.push(first)

@@ -82,6 +82,7 @@ def account_claims(
     base = before or AccountClaims(name=declared.name, subject=names.account(declared.name))
     keys = names.signing_keys(declared, ledger)
     scopes = names.scopes(declared, before)
+    authorization, users = _authorization(declared, base, ledger, names)
     claims = structs.replace(
         base,
         limits=structs.replace(declared.limits, unknown=base.limits.unknown),
@@ -105,7 +106,7 @@ def account_claims(
         ),
         mappings=declared.mappings,
         revocations=_revocations(declared, base, ledger, revoked, now),
-        authorization=_authorization(declared, base, ledger, names),
+        authorization=authorization,
         trace=MessageTrace(destination=declared.trace_destination, sampling=declared.trace_sampling)
         if declared.trace_destination
         else None,
@@ -115,6 +116,7 @@ def account_claims(
         ledger,
         signing_keys=keys,
         roles=tuple(role.name for role in declared.roles),
+        users={**ledger.users, **users},
         removal_since=0,
     )
 
@@ -174,8 +176,12 @@ def user_signer(
     keys: Mapping[str, str],
     *,
     strict: bool,
+    stored: Callable[[str], bool],
 ) -> str:
-    """The public key that shall have signed a user. Raises Failure when the account has none that may."""
+    """The public key that shall have signed a user; ``stored`` says whether the seed of a key is at hand.
+
+    Raises Failure when the account has none that may.
+    """
     if declared.role:
         return next(
             entry.key for entry in account.signing_keys if isinstance(entry, UserScope) and entry.role == declared.role
@@ -193,7 +199,7 @@ def user_signer(
             hint="the operator wants signing keys: write signing_keys for the account, or a role for the user",
             exit_code=ExitCode.INVALID,
         )
-    return allowed[0]
+    return next((key for key in allowed if stored(key)), allowed[0])
 
 
 def _signing_keys(
@@ -273,20 +279,21 @@ def _revocations(
 
 def _authorization(
     declared: AccountDeclaration, base: AccountClaims, ledger: AccountLedger, names: Names
-) -> ExternalAuthorization:
+) -> tuple[ExternalAuthorization, dict[str, str]]:
+    """The auth callout, and the keys of its users by name: they may have to be made before the users are."""
     callout = declared.callout
     if callout is None:
-        return ExternalAuthorization(unknown=base.authorization.unknown)
-    users = tuple(
-        name
-        if is_public(name, KeyKind.USER)
-        else names.user(declared.name, name, declared.users[name].key, ledger.users.get(name, ""))
+        return ExternalAuthorization(unknown=base.authorization.unknown), {}
+    named = {
+        name: names.user(declared.name, name, declared.users[name].key, ledger.users.get(name, ""))
         for name in callout.users
-    )
+        if not is_public(name, KeyKind.USER)
+    }
     accounts = tuple(name if name == "*" else names.account(name) for name in callout.allowed_accounts)
-    return structs.replace(
+    authorization = structs.replace(
         base.authorization,
-        auth_users=users,
+        auth_users=tuple(named.get(name, name) for name in callout.users),
         allowed_accounts=accounts,
         xkey=names.curve_key(callout.xkey, base.authorization.xkey),
     )
+    return authorization, named

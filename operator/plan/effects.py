@@ -74,6 +74,7 @@ def effects(before: AccountClaims, after: AccountClaims, *, name: str, now: int)
     if before.default_permissions.permissions != after.default_permissions.permissions:
         text = "users without permissions of their own get the new defaults; subscriptions not allowed any more end"
         add("default-permissions", text, cuts=False)
+    before, after = before.sorted_for_signing(), after.sorted_for_signing()
     if before.exports != after.exports:
         add("exports", "importers are authorized anew: flows that the exports no longer allow stop", cuts=False)
     if before.imports != after.imports:

@@ -7,6 +7,7 @@ Nothing is signed here, and nothing written but new keys and ledgers, into the w
 change set that is thrown away.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field, structs
@@ -118,6 +119,7 @@ class Planner:
         self._force = force
         self._signing = signing
         self.ledgers = Ledgers(workspace, self.operator_name)
+        self._has_seed = functools.cache(workspace.keystore.has_seed)
         self._stored = {} if users_only else self._stored_accounts()
 
     def work(self) -> Work:
@@ -186,6 +188,7 @@ class Planner:
                 account.after,
                 account.ledger.signing_keys,
                 strict=operator.strict_signing_key_usage,
+                stored=self._has_seed,
             )
             after = user_claims(
                 declared, before, account.after, signer, known or declared.key or NOT_MADE, now=self.now
@@ -212,6 +215,18 @@ class Planner:
                 credentials=declared.credentials,
             )
 
+    def check_signers(self, work: Work) -> None:
+        """Raises Failure when a seed that will have to sign users is not at hand: before anything is changed."""
+        for entry in work.accounts:
+            for user in self.users(entry, work.operator.after):
+                if not self._has_seed(user.signer):
+                    raise Failure(
+                        f"the seed of {user.signer}, which signs user {entry.name}/{user.name}, is not in the keystore",
+                        code="no-signer",
+                        hint="put it there with: gossamer key import, or name another key with sign_with",
+                        exit_code=ExitCode.SIGNER_UNAVAILABLE,
+                    )
+
     def _stored_accounts(self) -> dict[str, Stored[AccountClaims]]:
         store = self.workspace.store
         if not store.is_operator(self.operator_name):
@@ -224,6 +239,14 @@ class Planner:
         stored = self._stored.get(declared.name)
         known = self.ledgers.account(declared.name)
         ledger = known or AccountLedger()
+        if declared.callout is not None and stored is not None:
+            there = {
+                name: user.claims.subject
+                for name in declared.callout.users
+                if name in declared.users
+                and (user := self.workspace.store.find_user(self.operator_name, declared.name, name)) is not None
+            }
+            ledger = structs.replace(ledger, users={**ledger.users, **there})
         gone, kept = self._missing_users(declared, ledger, stored is not None)
         revoked = {user.claims.subject: max(self.now, user.claims.issued_at) for user in gone}
         base = None if stored is None else stored.claims
