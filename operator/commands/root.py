@@ -63,6 +63,8 @@ COMMANDS = {
         f"{_HERE}.activations", "activation", "Let accounts import a private export; take that back.", _SHARING
     ),
     "account": Entry(f"{_HERE}.account", "account", "Create, edit, list, describe and delete accounts.", _OBJECTS),
+    "audit": Entry(f"{_HERE}.audit", "audit", "What was done to a store; is the log of it whole?", _STORE),
+    "backup": Entry(f"{_HERE}.backup", "backup", "Make, check and restore encrypted backups.", _STORE),
     "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context.", _STORE),
     "explain": Entry(
         f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it.", _OBJECTS
