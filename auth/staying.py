@@ -72,9 +72,10 @@ def _departure(
             ReasonCode.ACCOUNT_EXPIRED, "the account has expired", now, place, rule=f"exp {now.expires} of the account"
         )
         return Departure(reason=reason, error=ACCOUNT_EXPIRED, close_reason="AUTHENTICATION_EXPIRED")
-    if now.is_revoked(admission.user, admission.issued_at):
-        everybody = now.revocations.get(admission.user, -1) < admission.issued_at
-        rule = f"revocations of {'*' if everybody else admission.user}, JWT issued at {admission.issued_at}"
+    user = admission.subject or admission.user
+    if now.is_revoked(user, admission.issued_at):
+        everybody = now.revocations.get(user, -1) < admission.issued_at
+        rule = f"revocations of {'*' if everybody else user}, JWT issued at {admission.issued_at}"
         reason = _reason(ReasonCode.REVOKED, "the user was revoked", now, place, rule=rule)
         return Departure(reason=reason, error=USER_REVOKED, close_reason="REVOCATION")
     if admission.bearer and now.limits.disallow_bearer:

@@ -235,6 +235,18 @@ def test_an_http_server_that_does_not_answer(start_server, operator, tenant, ent
         assert 1.5 < time.monotonic() - begun < 3.5
 
 
+def test_an_expired_account_is_asked_for_again(start_server, operator, tenant, enter, accounts):
+    """Section 11: at most once a second; a renewed JWT revives it."""
+    account = tenant(expires=int(time.time()) + 2)
+    accounts.tokens = {operator.system.public: operator.system_token, account.public: account.jwt()}
+    server = start_server(config=operator.config(f"URL({accounts.url})"))
+    client = enter(server, account.user())
+    client.expect_error("Account Authentication Expired")
+    client.expect_close()
+    accounts.tokens[account.public] = account.jwt(expires=int(time.time()) + 3600)
+    enter(server, account.user())
+
+
 def test_no_http_server(server_kind, operator, tmp_path):
     server = server_kind(tmp_path, config=operator.config("URL(http://127.0.0.1:1/x)"))
     with pytest.raises(ServerError, match="could not fetch"):
