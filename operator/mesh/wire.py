@@ -13,7 +13,6 @@ from typing import Any, Self
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError
 
 from gossamer.operator.failure import Failure
 from gossamer.operator.mesh.visitor import Visitor
@@ -51,35 +50,39 @@ class Wire:
         cls, urls: Sequence[str], visitor: Visitor, *, timeout_s: float = CONNECT_TIMEOUT_S, purpose: str = "gossamer"
     ) -> Self:
         """To the first of ``urls`` that lets the visitor in. Raises Failure."""
-        # Several connections of one visitor hear what is sent to its inboxes: each has a branch of its own.
-        wire = cls(f"{visitor.inbox_prefix}.{secrets.token_hex(4)}", str(urls[0]))
         options: dict[str, Any] = visitor.credentials.client_options()
         context = tls_context(os.environ)
         if context is not None:
             options["tls"] = context
-        try:
-            await wire._client.connect(
-                list(urls),
-                name=purpose,
-                error_cb=wire._heard_error,
-                disconnected_cb=wire._heard_end,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=max(1, round(timeout_s)),
-                inbox_prefix=visitor.inbox_prefix.encode(),
-                **options,
+        failures: list[Failure] = []
+        for url in urls:
+            # Several connections of one visitor hear what is sent to its inboxes: each has a branch of its own.
+            wire = cls(f"{visitor.inbox_prefix}.{secrets.token_hex(4)}", url)
+            try:
+                await wire._client.connect(
+                    url,
+                    name=purpose,
+                    error_cb=wire._heard_error,
+                    disconnected_cb=wire._heard_end,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=max(1, round(timeout_s)),
+                    inbox_prefix=visitor.inbox_prefix.encode(),
+                    **options,
+                )
+            except (NatsError, OSError, TimeoutError, ValueError) as error:
+                await wire.close()  # the client leaves its socket open when it is refused
+                failures.append(_unreachable(url, error, wire._refusals))
+                continue
+            await wire._client.subscribe(
+                f"{wire._prefix}.>",
+                cb=wire._heard,
+                pending_msgs_limit=_WAITING_MESSAGES_MAX,
+                pending_bytes_limit=_WAITING_BYTES_MAX,
             )
-        except (NatsError, OSError, TimeoutError, ValueError) as error:
-            raise _unreachable(urls, error, wire._refusals) from None
-        wire.url = wire._client.connected_url.geturl() if wire._client.connected_url else wire.url
-        await wire._client.subscribe(
-            f"{wire._prefix}.>",
-            cb=wire._heard,
-            pending_msgs_limit=_WAITING_MESSAGES_MAX,
-            pending_bytes_limit=_WAITING_BYTES_MAX,
-        )
-        return wire
+            return wire
+        raise next((failure for failure in failures if failure.code == "refused"), failures[-1])
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,15 +251,12 @@ def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext | None:
     return context
 
 
-def _unreachable(urls: Sequence[str], error: Exception, refusals: Sequence[str]) -> Failure:
+def _unreachable(url: str, error: Exception, refusals: Sequence[str]) -> Failure:
     said = "; ".join(dict.fromkeys(text for text in refusals if text))
     text = said or str(error) or type(error).__name__
     lowered = text.lower()
     if "authorization" in lowered or "authentication" in lowered:
         hint = "is it a mesh of this operator? its configuration comes from: gossamer generate config"
-        return Failure(f"{', '.join(urls)} does not let us in: {text}", code="refused", hint=hint)
-    if isinstance(error, NoServersError) and not said:
-        text = "nobody answers there"
-    return Failure(
-        f"cannot reach {', '.join(urls)}: {text}", code="unreachable", hint="start the mesh, or name it with --url"
-    )
+        return Failure(f"{url} does not let us in: {text}", code="refused", hint=hint)
+    hint = "start the mesh, or name it with --url"
+    return Failure(f"cannot reach {url}: {text}", code="unreachable", hint=hint)

@@ -94,7 +94,9 @@ class _Rotation:
 
         async def question(mesh: Mesh) -> list[str]:
             live = await mesh.connections(account)
-            return [f"{one.label} uses the old key" for one in live if one.issuer == journal.old]
+            found = [f"{one.label} uses the old key" for one in live if one.issuer == journal.old]
+            # A server that does not say whose signature let somebody in: it may be the old key's.
+            return found + [f"{one.label} may use the old key" for one in live if one.user and not one.issuer]
 
         hint = "hand out the new credentials and run the command again (--overlap or --force do not wait for everybody)"
         stage.wait_until([Errand.CONNECTIONS], question, hint)

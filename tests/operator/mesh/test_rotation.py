@@ -43,8 +43,9 @@ def operator_keys(live: Live) -> tuple[str, ...]:
 def test_an_operator_key_is_replaced_step_by_step(own_live: Live) -> None:
     live = own_live
     live.run_ok("operator", "edit", "--require-signing-keys")
-    for account in ("SYS", "TEAM"):
-        live.run_ok("account", "edit", account, "--resign")
+    live.run_ok("account", "edit", "SYS", "--resign")
+    live.run_ok("account", "edit", "TEAM", "--resign", "--sk", "generate")
+    live.run_ok("user", "edit", "alice", "-a", "TEAM", "--resign")
     restart_with_new_operator(live)
     live.run_ok("push", "-A", "--url", live.url)
     (old,) = operator_keys(live)
