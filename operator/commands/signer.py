@@ -351,7 +351,8 @@ def _signing_key(workspace: Workspace, kind: str, operator: str, account: str, w
         return claims.subject
     if kind == "account":
         trusted = claims.trusted_keys
-        chosen = wish or (before.issuer if before is not None and before.issuer in trusted else trusted[-1:][0])
+        # A signing key where there is one: the identity key is the one to leave in peace.
+        chosen = wish or next(iter(claims.signing_keys), claims.subject)
         if chosen not in trusted:
             raise Failure(f"{chosen} may not sign accounts", code="wrong-signer", hint=f"one of: {', '.join(trusted)}")
         return chosen
