@@ -8,7 +8,7 @@ import time
 import pytest
 from msgspec import structs
 
-from gossamer.auth.claims import DefaultPermissions, ResponseGrant, SubjectList, UserGrant, UserScope
+from gossamer.auth.claims import DefaultPermissions, Export, Import, ResponseGrant, SubjectList, UserGrant, UserScope
 from gossamer.auth.keys import KeyKind, KeyPair
 
 VIOLATION = "Authorization Violation"
@@ -311,6 +311,27 @@ def test_an_account_is_rolled_back(full, admin, tenant, enter):
     client.expect_close()
     if full.kind == "gossamer":
         full.wait_for_log(f"Account {account.public} was rolled back")
+
+
+def test_an_import_of_an_account_that_nobody_knows_yet(full, admin, tenant, enter):
+    """Checklist 63, section 26.9: the push is answered at once; the import works when the exporter comes."""
+    exporter = tenant(exports=(Export(subject="e.>", type="stream"),))
+    importer = tenant(imports=(Import(subject="e.>", account=exporter.public, type="stream"),))
+    begun = time.monotonic()
+    admin.pushed(importer.jwt())
+    listener = enter(full, importer.user())
+    if full.kind == "gossamer":
+        assert time.monotonic() - begun < 0.25  # nats-server looks the exporter up first
+    listener.subscribe("e.a", 1)
+    listener.ping()
+    admin.pushed(exporter.jwt())
+    speaker = enter(full, exporter.user())
+    speaker.publish("e.a", b"x")
+    assert listener.read_message().payload == b"x"
+    admin.pushed(exporter.jwt(exports=()))
+    speaker.publish("e.a", b"y")
+    speaker.ping()
+    listener.ping()
 
 
 @pytest.mark.only_server("gossamer", reason="nats-server does not say why")
