@@ -187,6 +187,7 @@ async def connected(target: Target) -> AsyncIterator[tuple[Client, Refusals]]:
             **options,
         )
     except (NatsError, OSError, ValueError) as error:
+        await _close(client)
         said = "; ".join(dict.fromkeys(text for text in refusals.texts if text)) or str(error) or type(error).__name__
         raise Failure(
             f"cannot connect to {', '.join(target.servers)}: {' '.join(said.split())}",
@@ -196,8 +197,18 @@ async def connected(target: Target) -> AsyncIterator[tuple[Client, Refusals]]:
     try:
         yield client, refusals
     finally:
+        await _close(client)
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(NatsError, OSError):
+        await client.close()
+    # nats-py leaves the socket open when it was refused.
+    transport = client._transport
+    if transport is not None:
+        transport.close()  # type: ignore[no-untyped-call]
         with contextlib.suppress(NatsError, OSError):
-            await client.close()
+            await transport.wait_closed()  # type: ignore[no-untyped-call]
 
 
 def _received(message: Msg) -> Received:

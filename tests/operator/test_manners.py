@@ -16,8 +16,12 @@ MEMBERS = {"schema", "command", "ok", "data", "done", "warnings", "errors"}
 
 @pytest.fixture
 def chain(home: Path) -> Path:
-    """A whole trust chain in the home folder."""
+    """A whole trust chain in the home folder, that shares a little."""
     run_ok("init", "DEMO")
+    run_ok("export", "create", "shared", "-a", "SYS", "--private")
+    run_ok("import", "create", "-a", "DEMO", "--from", "SYS", "--subject", "shared")
+    run_ok("mapping", "create", "-a", "DEMO", "-f", "old", "-t", "new")
+    run_ok("revocation", "create", "*", "-a", "SYS", "--at", "1000")
     return home
 
 
@@ -31,6 +35,17 @@ READING = [
     ["user", "list"],
     ["user", "describe", "DEMO"],
     ["key", "list"],
+    ["export", "list", "-A"],
+    ["import", "list", "-A"],
+    ["mapping", "list"],
+    ["activation", "list", "-a", "SYS"],
+    ["activation", "issue", "-a", "SYS", "-s", "shared", "-t", "DEMO"],
+    ["revocation", "list", "-a", "SYS"],
+    ["jwt", "describe", ".local/share/nats/nsc/stores/DEMO/DEMO.jwt"],
+    ["lint"],
+    ["generate", "profile", "nsc://DEMO/DEMO/DEMO"],
+    ["generate", "diagram", "component"],
+    ["generate", "diagram", "object"],
     ["validate"],
     ["generate", "config"],
     ["explain", "pub", "DEMO", "a.b"],
@@ -52,6 +67,27 @@ WRITING = [
     ["key", "generate", "user", "--store"],
     ["generate", "config", "--config-file", "resolver.conf"],
     ["env", "-a", "SYS"],
+    ["export", "create", "more", "--service"],
+    ["export", "edit", "shared", "-a", "SYS", "--description", "D"],
+    ["export", "delete", "shared", "-a", "SYS"],
+    ["import", "edit", "shared", "--local-subject", "mine"],
+    ["import", "edit", "shared", "--grant", "--grant-expiry", "9d"],
+    ["import", "delete", "shared"],
+    ["mapping", "create", "-f", "a", "-t", "b", "--weight", "10"],
+    ["mapping", "delete", "-f", "old"],
+    ["activation", "issue", "-a", "SYS", "-s", "shared", "-t", "DEMO", "-o", "act.jwt"],
+    ["activation", "revoke", "-a", "SYS", "-s", "shared", "-t", "DEMO"],
+    ["revocation", "create", "DEMO"],
+    ["revocation", "delete", "*", "-a", "SYS"],
+    ["account", "callout", "--auth-user", "DEMO", "-x", "generate"],
+    ["account", "close", "DEMO"],
+    ["account", "rename", "DEMO", "TEAM"],
+    ["operator", "reissue"],
+    ["key", "export", "--dir", "keys", "--all"],
+    ["generate", "profile", "nsc://DEMO/DEMO/DEMO", "-o", "profile.json"],
+    ["generate", "context", "-u", "DEMO", "--context", "demo"],
+    ["generate", "diagram", "component", "-o", "diagram.puml"],
+    ["fix", "--in", ".local", "--out", "new"],
 ]
 
 
@@ -99,6 +135,30 @@ FAILING = [
     (["user", "nonsense"], 64, "usage"),
     (["nonsense"], 64, "usage"),
     (["generate", "config", "--mem-resolver", "--nats-resolver"], 64, "usage"),
+    (["export", "create", "a..b"], 64, "usage"),
+    (["export", "edit", "nothing"], 1, "not-found"),
+    (["import", "create", "--from", "SYS", "--subject", "nothing"], 1, "not-found"),
+    (["import", "delete", "nothing"], 1, "not-found"),
+    (["mapping", "delete", "-f", "nothing"], 1, "not-found"),
+    (["activation", "issue", "-s", "nothing", "-t", "SYS"], 1, "not-found"),
+    (["activation", "unrevoke", "-a", "SYS", "-s", "shared", "-t", "DEMO"], 1, "not-found"),
+    (["revocation", "create", "nobody"], 1, "not-found"),
+    (["revocation", "delete", "DEMO"], 1, "not-found"),
+    (["account", "callout", "--allowed-account", "*"], 64, "usage"),
+    (["account", "rename", "DEMO", "SYS"], 1, "exists"),
+    (["account", "close", "SYS"], 1, "system-account"),
+    (["account", "import", "nothing.jwt"], 1, "not-found"),
+    (["user", "import", "nothing.jwt"], 1, "not-found"),
+    (["operator", "import", "nothing.jwt"], 1, "not-found"),
+    (["operator", "reissue", "NOBODY"], 1, "not-found"),
+    (["key", "export", "--dir", "x"], 64, "usage"),
+    (["key", "import", "--dir", "nowhere"], 1, "not-found"),
+    (["import", "nsc", "nowhere"], 1, "not-found"),
+    (["fix", "--in", "nowhere", "--out", "x"], 1, "not-found"),
+    (["jwt", "describe", "nothing.jwt"], 1, "not-found"),
+    (["generate", "profile", "nsc://DEMO/DEMO/DEMO?seeds"], 64, "usage"),
+    (["generate", "context", "-u", "nobody", "--context", "x"], 1, "not-found"),
+    (["tool", "rtt", "-u", "nobody"], 1, "not-found"),
 ]
 
 
