@@ -15,7 +15,7 @@ from gossamer.operator.tenants.audit import audit_store
 _overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an older one that is here.")
 _skip_option = click.option("--skip", is_flag=True, help="Take it even if it is not valid.")
 _file_options = options.together(
-    click.argument("file_name", metavar="FILE"),
+    click.argument("file_name", metavar="FILE|URL"),
     _overwrite_option,
 )
 
@@ -59,9 +59,8 @@ def adopt_nsc(session: Session, folder: str | None, stores: str, keys: str, only
 def import_operator(session: Session, file_name: str, overwrite: bool) -> Document:
     """Take over an operator's JWT. Without its key the store is a managed one: its accounts sign themselves, and wait
     for the operator's signature."""
-    path = Path(file_name).expanduser().absolute()
-    outcome = adoption.import_operator(session.workspace, path, now=now_seconds(), overwrite=overwrite)
-    claims = adoption.read_claim_file(path)[1]
+    outcome = adoption.import_operator(session.workspace, file_name, now=now_seconds(), overwrite=overwrite)
+    claims = adoption.read_claim(file_name)[1]
     store = session.workspace.store
     data = views.summary(claims) | {"changed": outcome.changed, "managed": store.is_managed(claims.name)}
     return Document(data=data, done=outcome.done, warnings=outcome.warnings)
@@ -71,20 +70,32 @@ def import_operator(session: Session, file_name: str, overwrite: bool) -> Docume
 @_file_options
 @click.option("--force", is_flag=True, help="Sign it with the operator's key if somebody else did.")
 @_skip_option
+@click.option("--users", is_flag=True, help="Also the users in the folder users beside FILE, as in a store.")
 @writing
-def import_account(session: Session, file_name: str, overwrite: bool, force: bool, skip: bool) -> Document:
+def import_account(session: Session, file_name: str, overwrite: bool, force: bool, skip: bool, users: bool) -> Document:
     """Take over an account's JWT: one that the operator signed elsewhere, or with --force one that it shall sign."""
     operator = session.workspace.operator().claims.name
     name, outcome = adoption.import_account(
         session.workspace,
         operator,
-        Path(file_name).expanduser().absolute(),
+        file_name,
         now=now_seconds(),
         overwrite=overwrite,
         force=force,
         skip_validation=skip,
         wish=session.signer,
     )
+    for path in sorted((Path(file_name).expanduser().absolute().parent / "users").glob("*.jwt")) if users else ():
+        outcome.include(
+            adoption.import_user(
+                session.workspace,
+                operator,
+                str(path),
+                now=now_seconds(),
+                overwrite=overwrite,
+                skip_validation=skip,
+            )[2]
+        )
     return account_answer(session, operator, name, outcome)
 
 
@@ -98,7 +109,7 @@ def import_user(session: Session, file_name: str, overwrite: bool, skip: bool) -
     account, name, outcome = adoption.import_user(
         session.workspace,
         operator,
-        Path(file_name).expanduser().absolute(),
+        file_name,
         now=now_seconds(),
         overwrite=overwrite,
         skip_validation=skip,

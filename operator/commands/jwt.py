@@ -1,6 +1,5 @@
 """``gossamer jwt``: loose tokens."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from gossamer.operator.commands import views
 from gossamer.operator.commands.amounts import show_moment
 from gossamer.operator.commands.session import Session, now_seconds, reading
 from gossamer.operator.output.document import Document, Facts, Section, Text
-from gossamer.operator.tenants.adoption import read_claim_file
+from gossamer.operator.tenants.adoption import read_claim
 from gossamer.operator.tenants.audit import audit_claims
 
 
@@ -20,12 +19,12 @@ def jwt() -> None:
 
 
 @jwt.command()
-@click.argument("file_name", metavar="FILE")
+@click.argument("file_name", metavar="FILE|URL")
 @click.option("-R", "--raw", is_flag=True, help="The token itself, without what is around it.")
 @reading
 def describe(session: Session, file_name: str, raw: bool) -> Document:
     """Show what a token says: a JWT of any kind, bare, decorated or in credentials. Its signature is checked."""
-    token, claims, _ = read_claim_file(Path(file_name).expanduser().absolute())
+    token, claims, _ = read_claim(file_name)
     if raw:
         return Document(data={"jwt": token}, sections=[Text(content=f"{token}\n")])
     sections: list[Section]

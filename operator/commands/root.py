@@ -36,6 +36,7 @@ SECTIONS = (_MESH, _LIVE, _OBJECTS, _SHARING, _STORE)
 
 #: Every command that is loaded when it is named. This is the one list of them; add a line here.
 COMMANDS = {
+    "completion": Entry(f"{_HERE}.completion", "completion", "What a shell needs to complete our words.", _STORE),
     "tool": Entry(f"{_HERE}.tool", "tool", "Try a mesh as a stored user: pub, sub, req, reply, rtt.", _MESH),
     "lint": Entry(f"{_HERE}.lint", "lint", "Say what works but could be safer.", _STORE),
     "jwt": Entry(f"{_HERE}.jwt", "jwt", "Look into loose tokens.", _STORE),

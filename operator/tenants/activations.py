@@ -13,15 +13,14 @@ from gossamer.auth.keys import KeyKind, is_public
 from gossamer.auth.subjects import covers
 from gossamer.auth.validation import blocking, validate
 from gossamer.operator.failure import Failure, usage
-from gossamer.operator.store.changes import ChangeSet, existing_file
+from gossamer.operator.store.changes import existing_file
 from gossamer.operator.store.stored import sign
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.amendment import amend
 from gossamer.operator.tenants.exports import checked_subject, export_for, find_export, users_of
 from gossamer.operator.tenants.result import Outcome
 from gossamer.operator.tenants.signing import account_signer
-
-FILE_BYTES_MAX = 1024 * 1024
+from gossamer.operator.tenants.sources import is_url, read_source
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -82,15 +81,15 @@ def issue_activation(
 
 def read_activation(text: str) -> tuple[str, ActivationClaims]:
     """The token, and what it says, of a token or of a file with one, decorated or not. Raises Failure."""
-    path = existing_file(text)
-    content = text if path is None else (ChangeSet().read(path) or b"").decode("utf-8", "replace")
+    path, content = "what was given", text
+    if is_url(text) or existing_file(text) is not None:
+        path, content = read_source(text)
     try:
         token = find_token(content)
         return token, decode_as(ActivationClaims, token)
     except (CredentialsError, TokenError) as error:
-        place = "what was given" if path is None else str(path)
         raise Failure(
-            f"{place} is no activation: {error}",
+            f"{path} is no activation: {error}",
             code="bad-token",
             hint="give the file that the exporter made with: gossamer activation issue",
         ) from None

@@ -21,23 +21,22 @@ from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.amendment import account_claim_signer, trusted_signers
 from gossamer.operator.tenants.keyfiles import collect_credentials, collect_keys
 from gossamer.operator.tenants.result import Outcome
+from gossamer.operator.tenants.sources import read_source
 
 
-def read_claim_file(path: Path) -> tuple[str, Claims, str]:
-    """The token, what it says, and the seed beside it if there is one, of a file: bare, decorated, or credentials.
+def read_claim(source: str) -> tuple[str, Claims, str]:
+    """The token, what it says, and the seed beside it if there is one, of a file or a URL: bare, decorated, or
+    credentials.
 
     Raises Failure when it holds no token that verifies.
     """
-    content = ChangeSet().read(path)
-    if content is None:
-        raise Failure(f"there is no file {path}", code="not-found", hint="check the path", path=str(path))
-    text = content.decode("utf-8", "replace")
+    path, text = read_source(source)
     try:
         token = find_token(text)
         claims = decode(token)
     except (CredentialsError, TokenError) as error:
         raise Failure(
-            f"{path} is broken: {error}", code="broken-file", hint="give a JWT or credentials", path=str(path)
+            f"{path} is broken: {error}", code="broken-file", hint="give a JWT or credentials", path=path
         ) from None
     try:
         seed = find_seed(text)
@@ -46,10 +45,10 @@ def read_claim_file(path: Path) -> tuple[str, Claims, str]:
     return token, claims, seed
 
 
-def import_operator(workspace: Workspace, path: Path, *, now: int, overwrite: bool = False) -> Outcome:
+def import_operator(workspace: Workspace, source: str, *, now: int, overwrite: bool = False) -> Outcome:
     """Take an operator's claim from a file. The store becomes a managed one if the identity seed is not here."""
-    token, _, _ = read_claim_file(path)
-    stored = open_token(OperatorClaims, token, str(path))
+    token, _, _ = read_claim(source)
+    stored = open_token(OperatorClaims, token, source)
     claims = stored.claims
     name = checked_name(claims.name, "operator")
     _check_valid(claims, now, skip=False)
@@ -78,7 +77,7 @@ def import_operator(workspace: Workspace, path: Path, *, now: int, overwrite: bo
 def import_account(
     workspace: Workspace,
     operator: str,
-    path: Path,
+    source: str,
     *,
     now: int,
     overwrite: bool = False,
@@ -88,8 +87,8 @@ def import_account(
 ) -> tuple[str, Outcome]:
     """Take an account's claim from a file; returns its name. With ``force`` one that the operator did not sign is
     signed by it. Raises Failure for a claim that is not sound, unless ``skip_validation``."""
-    token, _, _ = read_claim_file(path)
-    stored = open_token(AccountClaims, token, str(path))
+    token, _, _ = read_claim(source)
+    stored = open_token(AccountClaims, token, source)
     claims = stored.claims
     name = checked_name(claims.name, "account")
     _check_valid(claims, now, skip=skip_validation)
@@ -128,7 +127,7 @@ def import_account(
 def import_user(
     workspace: Workspace,
     operator: str,
-    path: Path,
+    source: str,
     *,
     now: int,
     overwrite: bool = False,
@@ -138,8 +137,8 @@ def import_user(
 
     The account that issued it must be in the store. A seed in the file goes into the keystore.
     """
-    token, _, seed = read_claim_file(path)
-    stored = open_token(UserClaims, token, str(path))
+    token, _, seed = read_claim(source)
+    stored = open_token(UserClaims, token, source)
     claims = stored.claims
     name = checked_name(claims.name, "user")
     _check_valid(claims, now, skip=skip_validation)
@@ -161,7 +160,7 @@ def import_user(
     outcome = Outcome(created=before is None)
     pair = KeyPair.from_seed(seed) if seed else None
     if pair is not None and pair.public != claims.subject:
-        raise Failure(f"the seed in {path} belongs to {pair.public}", code="wrong-seed", path=str(path))
+        raise Failure(f"the seed in {source} belongs to {pair.public}", code="wrong-seed", path=source)
     if before is not None and before.token == token and (pair is None or workspace.keystore.has_seed(pair.public)):
         outcome.note(f"user {name!r} is so already")
         return account.name, name, outcome

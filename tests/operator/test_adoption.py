@@ -1,7 +1,11 @@
 """Claims, keys and stores that come from elsewhere, and managed stores (spec operator-cli checklist 6, 26, 36, 65)."""
 
+import http.server
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +131,44 @@ def test_import_account(elsewhere: list[str], stores: Path, home: Path) -> None:
     (home / "junk.jwt").write_text("junk")
     assert run("account", "import", str(home / "junk.jwt")).code == 1
     assert run("account", "import", operator_file(elsewhere)).code == 1
+
+
+def test_an_account_moves_with_its_users(elsewhere: list[str], stores: Path) -> None:
+    """To another operator, as nsc's migrate does."""
+    run_ok("operator", "create", "NEW", "--sys")
+    assert run("account", "import", str(account_file(elsewhere)), "--users").code == 1
+    run_ok("account", "import", str(account_file(elsewhere)), "--users", "--force")
+    assert (stores / "NEW" / "accounts" / "A" / "users" / "ann.jwt").is_file()
+    assert run_ok("validate", "--json").data["valid"]
+
+
+@pytest.fixture
+def web(elsewhere: list[str]) -> Iterator[str]:
+    """A web server with the files of the other store."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given, directory=str(there(elsewhere) / "stores"))
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_urls_are_fetched(web: str) -> None:
+    assert run_ok("operator", "import", f"{web}/OP/OP.jwt", "--json").data["managed"]
+    run_ok("account", "import", f"{web}/OP/accounts/A/A.jwt")
+    assert run_ok("jwt", "describe", f"{web}/OP/accounts/A/A.jwt", "--json").data["name"] == "A"
+    refused = run("account", "import", f"{web}/OP/nothing.jwt")
+    assert refused.code == 1
+    assert "404" in refused.err
+    assert run("import", "create", "-a", "A", "--token", f"{web}/OP/OP.jwt").code == 1
 
 
 def test_an_expired_account_is_taken_only_if_asked(elsewhere: list[str]) -> None:

@@ -135,6 +135,16 @@ def test_what_the_server_refuses_is_said(server: ServerProcess) -> None:
     assert "within" in silent.err
 
 
+def test_a_stranger_is_refused(server: ServerProcess) -> None:
+    run_ok("account", "edit", "A", "--sk", "generate")
+    (key,) = [entry["key"] for entry in run_ok("account", "signing-key", "list", "-a", "A", "--json").data]
+    run_ok("user", "create", "late", "-a", "A", "-K", key)  # the server knows nothing of that key
+    refused = run("tool", "rtt", *flags(server, "late"))
+    assert refused.code == 1
+    assert "authorization violation" in refused.err.lower()
+    assert len(refused.err.splitlines()) == 1
+
+
 def test_nobody_there(home: Path) -> None:
     run_ok("init", "OP", "--account", "A", "--user", "ann")
     refused = run("tool", "rtt", "-a", "A", "-u", "ann", "--nats", "nats://127.0.0.1:9", "--timeout", "1s")
