@@ -9,6 +9,7 @@ from gossamer.auth.settings import GLOBAL_ACCOUNT
 from gossamer.mesh.monitor.formats import duration, timestamp, uptime
 from gossamer.mesh.monitor.parameters import BadParameter, boolean, integer, unsigned, with_detail
 from gossamer.mesh.monitor.subscriptions import detail, subject_text
+from gossamer.mesh.peers.clients import told_jwt
 
 if TYPE_CHECKING:
     from gossamer.mesh.engine.core import LinkStatistics
@@ -58,6 +59,9 @@ class _Row(Struct, gc=False):
     version: str
     user: str
     account: str
+    jwt: str = ""
+    issuer: str = ""
+    tags: tuple[str, ...] = ()
 
 
 #: Sort word -> key and whether the greatest comes first.
@@ -166,7 +170,9 @@ def _rows(node: "Node", asked: ConnzOptions, now_ns: int) -> list[_Row]:
 
 def _open_row(client: "Client", numbers: "LinkStatistics | None", engine_ns: int, now_ns: int) -> _Row:
     account = client.account.name if client.account is not None else ""
-    texts = (client.name, client.lang, client.version, client.user, account)
+    admission = client.admission
+    identity = ("", "", ()) if admission is None else (told_jwt(client), admission.issuer, admission.tags)
+    texts = (client.name, client.lang, client.version, client.user, account, *identity)
     if numbers is None:  # just gone, or not there yet
         return _Row(client.link, client.host, client.port, client.start_ns, client.start_ns, 0, "", *(0,) * 8, *texts)
     last_ns = now_ns - (engine_ns - numbers.last_activity_ns) if numbers.last_activity_ns else client.start_ns
@@ -212,6 +218,9 @@ def _closed_row(entry: "ClosedClient") -> _Row:
         entry.version,
         entry.user,
         entry.account,
+        entry.jwt,
+        entry.issuer,
+        entry.tags,
     )
 
 
@@ -258,11 +267,17 @@ def _info(node: "Node", row: _Row, asked: ConnzOptions, now_ns: int) -> dict[str
 
 
 def _identity(node: "Node", row: _Row) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {}  # in nats-server's order
     if row.user:
         fields["authorized_user"] = row.user
     if row.account and row.account != GLOBAL_ACCOUNT:
         fields["account"] = row.account
+        if row.jwt:
+            fields["jwt"] = row.jwt
+        if row.issuer:
+            fields["issuer_key"] = row.issuer
         account = node.accounts.find(row.account)
         fields["name_tag"] = account.label if account is not None else row.account
+        if row.tags:
+            fields["tags"] = list(row.tags)
     return fields

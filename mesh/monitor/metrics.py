@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from gossamer.mesh.engine.kinds import LinkKind
+from gossamer.mesh.monitor.credentials import credential_metrics
 from gossamer.mesh.monitor.process import processor_s, resident_bytes
 from gossamer.mesh.version import NATS_VERSION, VERSION
 
@@ -42,6 +43,7 @@ class _NodeCollector(Collector):
         yield from _accounts(self._node)
         yield from _routes(self._node)
         yield from _requests(self._node)
+        yield from credential_metrics(self._node)
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -100,14 +102,20 @@ def _traffic(node: "Node") -> Iterator[Metric]:
     yield slow
     yield _counter("permission_denials", "Permissions violations", node.clients.denials.total)
     yield _counter("authentication_failures", "Clients refused at CONNECT", node.clients.refusals.total)
+    yield _counter("forced_closes", "Clients cut off by a limit, an expiry or an order", node.clients.forced.total)
 
 
 def _accounts(node: "Node") -> Iterator[Metric]:
     labels = ["account"]
     clients = GaugeMetricFamily("gossamer_account_connections", "Clients of an account now", labels=labels)
+    remote = GaugeMetricFamily("gossamer_account_remote_connections", "Those on other servers", labels=labels)
+    allowed = GaugeMetricFamily("gossamer_account_connections_limit", "How many may be, in all", labels=labels)
     for account in node.accounts:
         clients.add_metric([account.label], account.clients)
-    yield clients
+        remote.add_metric([account.label], account.remote_clients)
+        if account.limits.max_connections >= 0:
+            allowed.add_metric([account.label], account.limits.max_connections)
+    yield from (clients, remote, allowed)
     messages_in = CounterMetricFamily("gossamer_account_messages_received", "Messages from an account", labels=labels)
     messages_out = CounterMetricFamily("gossamer_account_messages_sent", "Messages to an account", labels=labels)
     bytes_in = CounterMetricFamily("gossamer_account_bytes_received", "Bytes from an account", labels=labels)

@@ -6,8 +6,9 @@ from gossamer.mesh.world.listening import join_address
 
 
 def own_client_urls(host: str, port: int, disk: Disk) -> tuple[str, ...]:
-    """``host:port``, or one entry for each address of the machine when ``host`` means all of them."""
+    """``host:port``, or one entry for each address of the machine when ``host`` means all of them: 0.0.0.0 as well is
+    listened on in both families."""
     if not is_wildcard(host):
         return (join_address(host, port),)
-    found = [address for address in global_addresses(disk) if host != "0.0.0.0" or ":" not in address]
+    found = global_addresses(disk)
     return tuple(join_address(address, port) for address in found) or (join_address(host or "0.0.0.0", port),)
