@@ -73,6 +73,7 @@ COMMANDS = {
     "generate": Entry(
         f"{_HERE}.generate", "generate", "Write configurations, profiles, contexts and diagrams.", _STORE
     ),
+    "callout": Entry(f"{_HERE}.callout_service", "callout", "Let workloads in by their platform's identity.", _MESH),
     "init": Entry(
         f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go.", _OBJECTS
     ),

@@ -1,0 +1,1 @@
+"""A token exchange that runs: fetching keys, answering servers over a NATS connection."""
