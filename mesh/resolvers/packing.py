@@ -76,8 +76,10 @@ class Packing:
     # --- asking -------------------------------------------------------------------------------------------------
     def _ask(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._ask)
-        if self._node.routes is None or not self._node.routes.remotes or not self._store.surveyed:
+        if self._node.routes is None or not self._node.routes.remotes:
             return
+        if self._merging or not self._store.surveyed:
+            return  # what we have is about to change
         if self._question:
             self._inbox.close(self._question)
         # We are of the group that answers, and a message of ours would be ours to answer: step aside for it.
