@@ -9,6 +9,7 @@ engine is tested against it. All cutting counts bytes.
 import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -120,6 +121,7 @@ def parse(source: str, destination: str) -> Transform:
     return Transform(source, destination, tokens)
 
 
+@lru_cache(maxsize=4096)  # ten thousand tenants import the same
 def parse_import(subject: str, local: str) -> ImportTransform:
     """The transforms of an import of the exporter's ``subject`` under the name ``local``: every wildcard of the
     subject once, as ``$n``, ``{{wildcard(n)}}`` or ``*`` (the n-th of them). Raises TransformError."""

@@ -59,6 +59,8 @@ class Effective(Struct, frozen=True, kw_only=True):
 
 
 NOTHING = Effective()
+_WILD = ("*", ">")
+_ANY = ""  # no subject begins with an empty token
 _Rank = tuple[int, str, int]
 
 
@@ -69,6 +71,39 @@ class _Edge(Struct, frozen=True, kw_only=True):
     found: EffectiveImport
 
 
+class _Decided:
+    """The imports of one account, decided one by one, cycles not looked at. What depends on nothing that has changed is
+    not decided again: an account may import from ten thousand others, each of which may change."""
+
+    __slots__ = ("_by_token", "edges", "exporters", "of", "verdicts")
+
+    def __init__(self, of: AccountSharing) -> None:
+        self.of = of
+        self.exporters: list[AccountSharing | None] = []
+        self.verdicts: list[_Edge | RefusedImport] = []
+        self.edges: dict[_Rank, _Edge] = {}
+        self._by_token: dict[tuple[str, str], list[_Edge]] = {}
+
+    def add(self, exporter: AccountSharing | None, verdict: "_Edge | RefusedImport") -> None:
+        """One more, in the order in which they are written."""
+        self.exporters.append(exporter)
+        self.verdicts.append(verdict)
+        if isinstance(verdict, _Edge):
+            self.edges[verdict.rank] = verdict
+            first = verdict.found.transform.pattern.partition(".")[0]
+            self._by_token.setdefault((verdict.found.entry.kind, _ANY if first in _WILD else first), []).append(verdict)
+
+    def taking(self, kind: str, subject: str) -> Iterator["_Edge"]:
+        """The imports whose local subject overlaps."""
+        first = subject.partition(".")[0]
+        for token in (
+            [key for key in self._by_token if key[0] == kind] if first in _WILD else ((kind, first), (kind, _ANY))
+        ):
+            for each in self._by_token.get(token, ()):
+                if overlaps(subject, each.found.transform.pattern):
+                    yield each
+
+
 class Resolution:
     """Holds the accounts. All times are unix seconds, passed in."""
 
@@ -77,10 +112,9 @@ class Resolution:
         self._accounts: dict[str, AccountSharing] = {}
         self._position: dict[str, int] = {}
         self._importers: dict[str, dict[str, None]] = {}
-        self._edges: dict[str, tuple[_Edge, ...]] = {}
-        self._refused: dict[str, tuple[RefusedImport, ...]] = {}
+        self._decided: dict[str, _Decided] = {}
+        self._ways: dict[_Rank, list[_Edge]] = {}  # of the imports that are refused for a cycle
         self._effective: dict[str, Effective] = {}
-        self._cyclic: set[str] = set()
         self._changes: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -137,7 +171,7 @@ class Resolution:
 
     def recheck(self, now: float) -> dict[str, Effective]:
         """Follow the time: activations that ended or began. Returns as ``put``."""
-        return self._resolve({name: None for name, due in self._changes.items() if due <= now}, now)
+        return self._resolve([name for name, due in self._changes.items() if due <= now], now, afresh=True)
 
     def _forget_importer(self, name: str) -> None:
         before = self._accounts.get(name)
@@ -148,47 +182,79 @@ class Resolution:
                 self._importers.pop(entry.exporter, None)
 
     # --- working it out -----------------------------------------------------------------------------------------
-    def _resolve(self, touched: dict[str, None], now: float) -> dict[str, Effective]:
-        around: dict[str, None] = {**touched, **dict.fromkeys(sorted(self._cyclic))}
-        # Cycles that were and cycles that are: of both the other accounts may win or lose an import.
-        for name in touched:
-            around |= self._in_cycles(name)
-            self._authorise(name, now)
-            around |= self._in_cycles(name)
+    def _resolve(self, touched: Iterable[str], now: float, *, afresh: bool = False) -> dict[str, Effective]:
+        """``afresh``: the time has changed something, not the accounts."""
+        touched = dict.fromkeys(touched)
+        gone: list[_Edge] = []
+        new: list[_Edge] = []
+        looped: dict[str, None] = {}
+        decided = {name: self._decide_all(name, now, afresh=afresh) for name in touched}
+        for name, after in decided.items():
+            before = self._edges(name)
+            edges = after.edges if after is not None else {}
+            gone += [edge for rank, edge in before.items() if edges.get(rank) is not edge]
+            new += [edge for rank, edge in edges.items() if before.get(rank) is not edge]
+        # An import can only win or lose by another one that shares a cycle with it: one that was, or one that is.
+        for edge in gone:
+            looped |= self._in_cycle(edge)
+            self._ways.pop(edge.rank, None)
+        for name, after in decided.items():
+            if after is not None:
+                self._decided[name] = after
+            else:
+                self._decided.pop(name, None)
+        for edge in new:
+            looped |= self._in_cycle(edge)
+        for edge in (*new, *(edge for name in looped for edge in self._edges(name).values())):
+            way = self._way_back(edge)
+            if way is None:
+                self._ways.pop(edge.rank, None)
+            else:
+                self._ways[edge.rank] = way
         changed = {}
-        for name in around:
-            before, after = self._effective.get(name, NOTHING), self._settle(name)
-            if after != before:
-                changed[name] = after
-            if name in self._accounts:
-                self._effective[name] = after
-            else:
-                self._effective.pop(name, None)
-            if after.next_change:
-                self._changes[name] = after.next_change
-            else:
-                self._changes.pop(name, None)
+        for name in touched | looped:
+            before_, after_ = self._effective.get(name, NOTHING), self._settle(name)
+            if after_ != before_:
+                changed[name] = after_
+            self._keep(name, after_)
         return changed
 
-    def _authorise(self, name: str, now: float) -> None:
+    def _keep(self, name: str, effective: Effective) -> None:
+        if name in self._accounts:
+            self._effective[name] = effective
+        else:
+            self._effective.pop(name, None)
+        if effective.next_change:
+            self._changes[name] = effective.next_change
+        else:
+            self._changes.pop(name, None)
+
+    def _edges(self, name: str) -> dict[_Rank, _Edge]:
+        decided = self._decided.get(name)
+        return decided.edges if decided is not None else {}
+
+    def _decide_all(self, name: str, now: float, *, afresh: bool) -> _Decided | None:
         """The imports of one account that are allowed, and those that are not."""
         sharing = self._accounts.get(name)
-        self._edges.pop(name, None)
-        self._refused.pop(name, None)
         if sharing is None:
-            return
-        edges: list[_Edge] = []
-        refused: list[RefusedImport] = []
+            return None
+        known = self._decided.get(name)
+        if known is not None and (known.of is not sharing or afresh):
+            known = None
+        found = _Decided(sharing)
         taken: dict[tuple[str, str, str], Import] = {}
         for number, entry in enumerate(sharing.imports):
-            found = self._decide(name, entry, taken, now)
-            if isinstance(found, RefusedImport):
-                refused.append(found)
+            exporter = self._accounts.get(entry.exporter)
+            if known is not None and known.exporters[number] is exporter:
+                found.add(exporter, known.verdicts[number])
+                continue
+            verdict = self._decide(name, entry, taken, now)
+            if isinstance(verdict, RefusedImport):
+                found.add(exporter, verdict)
             else:
                 rank = (sharing.issued_at, name if sharing.issued_at else f"{self._position[name]:08}", number)
-                edges.append(_Edge(rank=rank, found=found))
-        self._edges[name] = tuple(edges)
-        self._refused[name] = tuple(refused)
+                found.add(exporter, _Edge(rank=rank, found=verdict))
+        return found
 
     def _decide(
         self, name: str, entry: Import, taken: dict[tuple[str, str, str], Import], now: float
@@ -235,35 +301,29 @@ class Resolution:
 
     def _settle(self, name: str) -> Effective:
         """What is in force for an account, cycles cut."""
-        sharing = self._accounts.get(name)
-        if sharing is None:
-            self._cyclic.discard(name)
+        decided = self._decided.get(name)
+        if decided is None:
             return NOTHING
         kept: list[EffectiveImport] = []
-        refused = list(self._refused.get(name, ()))
-        before = len(refused)
-        for edge in self._edges.get(name, ()):
-            way = self._way_back(edge, older=True)
-            if way is None:
-                kept.append(edge.found)
+        refused: list[RefusedImport] = []
+        for verdict in decided.verdicts:
+            if isinstance(verdict, RefusedImport):
+                refused.append(verdict)
+            elif verdict.rank in self._ways:
+                refused.append(_cyclic(verdict.found, self._ways[verdict.rank]))
             else:
-                refused.append(_cyclic(edge.found, way))
-        if len(refused) > before:
-            self._cyclic.add(name)
-        else:
-            self._cyclic.discard(name)
+                kept.append(verdict.found)
         return Effective(
             services=tuple(each for each in kept if each.entry.kind == SERVICE),
             streams=tuple(each for each in kept if each.entry.kind == STREAM),
-            mappings=sharing.mappings,
+            mappings=decided.of.mappings,
             refusals=tuple(refused),
         )
 
     # --- cycles -------------------------------------------------------------------------------------------------
-    def _way_back(self, start: _Edge, *, older: bool) -> list[_Edge] | None:
-        """The imports that lead from the exporter of ``start`` back to its importer; None: there are none.
-
-        ``older``: only by imports that are older than ``start``, which therefore is the one to be refused."""
+    def _way_back(self, start: _Edge) -> list[_Edge] | None:
+        """The imports, all older than ``start``, that lead from its exporter back to its importer, so that ``start`` is
+        the one to be refused; None: there are none."""
         home = start.found.importer
         if home == start.found.entry.exporter and overlaps(start.found.transform.pattern, start.found.entry.subject):
             return []
@@ -276,7 +336,7 @@ class Resolution:
                 branches.pop()
                 trail.pop()
                 continue
-            if edge.rank in seen or (older and edge.rank >= start.rank):
+            if edge.rank in seen or edge.rank >= start.rank:
                 continue
             seen.add(edge.rank)
             if edge.found.entry.exporter == home or len(trail) >= DEPTH_MAX:
@@ -288,29 +348,24 @@ class Resolution:
     def _following(self, edge: _Edge) -> Iterator[_Edge]:
         """The imports of an import's exporter that take on what arrives there."""
         entry = edge.found.entry
-        if entry.exporter == edge.found.importer:
-            return
-        for each in self._edges.get(entry.exporter, ()):
-            if each.found.entry.kind == entry.kind and overlaps(entry.subject, each.found.transform.pattern):
-                yield each
+        decided = self._decided.get(entry.exporter)
+        if decided is None or entry.exporter == edge.found.importer:
+            return iter(())
+        return decided.taking(entry.kind, entry.subject)
 
-    def _in_cycles(self, name: str) -> dict[str, None]:
-        """The accounts that may share a cycle with an import of this one: all that it leads to, if it leads back."""
-        found: dict[str, None] = {}
-        for start in self._edges.get(name, ()):
-            seen: dict[_Rank, _Edge] = {}
-            waiting = list(self._following(start))
-            back = False
-            while waiting:
-                edge = waiting.pop()
-                if edge.rank in seen:
-                    continue
-                seen[edge.rank] = edge
-                back = back or edge.found.entry.exporter == name
-                waiting.extend(self._following(edge))
-            if back:
-                found |= {edge.found.importer: None for edge in seen.values()}
-        return found
+    def _in_cycle(self, start: _Edge) -> dict[str, None]:
+        """The accounts that may share a cycle with an import: all that it leads to, if it leads back."""
+        home, back = start.found.importer, False
+        seen: dict[_Rank, _Edge] = {}
+        waiting = list(self._following(start))
+        while waiting:
+            edge = waiting.pop()
+            if edge.rank in seen:
+                continue
+            seen[edge.rank] = edge
+            back = back or edge.found.entry.exporter == home
+            waiting.extend(self._following(edge))
+        return {edge.found.importer: None for edge in seen.values()} if back else {}
 
 
 def _untransformable(name: str, entry: Import, error: str) -> RefusedImport:

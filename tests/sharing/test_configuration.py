@@ -108,7 +108,7 @@ ALIKE = [
 ]  # fmt: skip
 #: What we refuse and nats-server takes, each with its reason.
 STRICTER = {
-    'accounts { A { exports: [{service: ">"}] }\nB { imports: [{service: {account: A, subject: "a.*.*"}, to: "x.$1.*"}] }}':
+    'accounts {A {exports: [{service: ">"}]}, B {imports: [{service: {account: A, subject: "*.*"}, to: "x.$1.*"}]}}':
         "one wildcard twice, another never: requests arrive at a subject nobody meant",
     'accounts { A { exports: [{stream: a}] }, B { imports: [{stream: {account: A, subject: a}, to: "x..y"}] } }':
         "no subscription can ever match it",
