@@ -10,7 +10,7 @@ from gossamer.auth.credentials import CredentialsError, parse_credentials
 from gossamer.auth.validation import Level, validate
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.workspace import Workspace
-from gossamer.operator.tenants.imports import import_problem
+from gossamer.operator.tenants.sharing import refusals
 
 Opened = TypeVar("Opened", bound=Claims)
 
@@ -76,6 +76,9 @@ class _Audit:
         for name in names:
             if not account or name == account:
                 self._account(claims, name, keys)
+        for refused in refusals(self.workspace, self.operator, self.now, account=account):
+            message = f"servers leave out its import of {refused.subject!r}: {refused.text}"
+            self._warn(f"{self.operator}/{refused.account}", message)
         if claims.system_account and not account and claims.system_account not in keys:
             # A tenant's store has the tenant's accounts only.
             tell = self._warn if store.is_managed(self.operator) else self._error
@@ -100,19 +103,8 @@ class _Audit:
             message = f"it is signed by {claims.issuer}, which the operator does not trust"
             (self._warn if managed else self._error)(label, message)
         self._keys(label, [claims.subject, *claims.signing_key_texts])
-        self._imports(label, claims)
         for user in store.users(self.operator, name):
             self._user(operator, claims, name, user)
-
-    def _imports(self, label: str, claims: AccountClaims) -> None:
-        for entry in claims.imports:
-            try:
-                problem = import_problem(self.workspace, self.operator, claims, entry, self.now)
-            except Failure:
-                # The exporter's claim is broken: that is a finding of its own.
-                continue
-            if problem:
-                self._warn(label, f"servers leave out its import of {entry.subject!r}: {problem}")
 
     def _user(self, operator: OperatorClaims, account: AccountClaims, account_name: str, name: str) -> None:
         store = self.workspace.store

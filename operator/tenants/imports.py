@@ -15,6 +15,7 @@ from gossamer.operator.tenants.activations import account_key, activation_proble
 from gossamer.operator.tenants.amendment import amend
 from gossamer.operator.tenants.exports import checked_subject, export_for, exporter_subject, find_export
 from gossamer.operator.tenants.result import Outcome
+from gossamer.operator.tenants.sharing import judge_change, refusals
 
 
 class ImportEdit(Struct, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ def create_import(
         allow_trace=bool(edit.allow_trace),
     )
     _check_options(entry)
+    known = refusals(workspace, operator, now)
     outcome.note(f"added {kind} import {subject!r} to account {account!r}")
     amend(
         workspace,
@@ -102,6 +104,7 @@ def create_import(
         wish=wish,
     )
     outcome.created = True
+    judge_change(workspace, operator, account, known, outcome, now)
     if exporter is None:
         outcome.warn(
             "unknown-exporter",
@@ -182,26 +185,6 @@ def find_import(
     return found[0]
 
 
-def import_problem(workspace: Workspace, operator: str, importer: AccountClaims, entry: Import, now: float) -> str:
-    """Why servers would leave this import out, as far as the store knows the exporter; empty when they would not."""
-    exporter = workspace.store.account_by_key(operator, entry.account)
-    if exporter is None:
-        return ""
-    subject = exporter_subject(entry)
-    export = export_for(exporter.claims, subject, entry.type)
-    if export is None:
-        return f"account {exporter.claims.name!r} does not export it"
-    if export.account_token_position:
-        tokens, place = subject.split("."), export.account_token_position - 1
-        if place >= len(tokens) or tokens[place] != importer.subject:
-            return f"token {export.account_token_position} must be the key of the importing account"
-        return ""
-    if not export.token_required:
-        return ""
-    problem = _problem(entry, exporter.claims, export, importer, now)
-    return problem and f"its activation does not count: {problem}"
-
-
 def _edit(
     workspace: Workspace, operator: str, account: str, before: Import, edit: ImportEdit, *, now: int, wish: str
 ) -> Outcome:
@@ -234,6 +217,7 @@ def _edit(
         token=token,
     )
     _check_options(after)
+    known = refusals(workspace, operator, now)
     outcome.note(f"changed {before.type} import {subject!r} of account {account!r}")
     amend(
         workspace,
@@ -246,6 +230,7 @@ def _edit(
         now=now,
         wish=wish,
     )
+    judge_change(workspace, operator, account, known, outcome, now)
     return outcome
 
 

@@ -3,6 +3,7 @@
 from msgspec import structs
 
 from gossamer.auth.claims import AccountClaims, MappingTarget
+from gossamer.auth.transforms import TransformError, parse
 from gossamer.operator.failure import Failure, usage
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.amendment import amend
@@ -30,8 +31,13 @@ def create_mapping(
     when the weights of one cluster would exceed 100.
     """
     source = checked_subject(source)
-    if not target or (any(blank in target for blank in " \t\r\n") and "{{" not in target):
-        raise usage(f"{target!r} is not a target subject", "write a subject, with $1 or {{wildcard(1)}} for wildcards")
+    try:
+        parse(source, target)
+    except TransformError as error:
+        raise usage(
+            f"{source!r} cannot be mapped to {target!r}: {error}",
+            "write a subject, with $1 or {{wildcard(1)}} for each wildcard",
+        ) from None
     if not 1 <= weight <= WHOLE:
         raise usage(f"{weight} is not a weight", "weights are 1 to 100")
     fresh = MappingTarget(subject=target, weight=0 if weight == WHOLE else weight, cluster=cluster)

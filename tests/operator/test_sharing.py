@@ -344,6 +344,44 @@ def test_mappings(path: Path) -> None:
     assert run("mapping", "delete", "-a", "A", "-f", "w").code == 1
 
 
+def test_imports_in_a_circle_are_not_signed(home: Path) -> None:
+    run_ok("export", "create", "a", "-a", "A", "--service")
+    run_ok("export", "create", "b", "-a", "B", "--service")
+    run_ok("import", "create", "-a", "B", "--from", "A", "--subject", "a", "--local-subject", "b")
+    before = fingerprint(home)
+    refused = run("import", "create", "-a", "A", "--from", "B", "--subject", "b", "--local-subject", "a", "--json")
+    assert refused.code == 5
+    assert refused.envelope["errors"][0]["code"] == "import_cycle"
+    assert fingerprint(home) == before
+
+
+@pytest.mark.parametrize("local", ["x", "x.$3.$1", "x.*.*.*", "x.>"])
+def test_local_subjects_that_do_not_fit(home: Path, local: str) -> None:
+    run_ok("export", "create", "q.*.*", "-a", "A")
+    before = fingerprint(home)
+    assert run("import", "create", "-a", "B", "--from", "A", "--subject", "q.*.*", "-s", local).code == 5
+    assert fingerprint(home) == before
+
+
+def test_local_subjects_in_another_order(path: Path) -> None:
+    run_ok("export", "create", "q.*.*", "-a", "A")
+    run_ok("import", "create", "-a", "B", "--from", "A", "--subject", "q.*.*", "--local-subject", "x.$2.$1")
+    assert the_import(path).local_subject == "x.$2.$1"
+
+
+@pytest.mark.parametrize("target", ["n.$2", "n.{{nothing(1)}}", "n.*", "", "a b", "n.>"])
+def test_mappings_that_make_no_sense(home: Path, target: str) -> None:
+    before = fingerprint(home)
+    assert run("mapping", "create", "-a", "A", "-f", "o.*", "-t", target).code == 64
+    assert fingerprint(home) == before
+
+
+@pytest.mark.parametrize("target", ["n.{{partition(3,1)}}", "n.{{wildcard(1)}}", "n.{{left(1,2)}}", "plain"])
+def test_mappings_by_functions(path: Path, target: str) -> None:
+    run_ok("mapping", "create", "-a", "A", "-f", "o.*", "-t", target)
+    assert claims_of(path, "A").mappings["o.*"][0].subject == target
+
+
 def test_limits_of_exports_and_imports_hold(home: Path) -> None:
     run_ok("account", "edit", "A", "--exports", "1", "--no-wildcard-exports")
     run_ok("export", "create", "q", "-a", "A")
