@@ -112,8 +112,11 @@ class AccountConnections:
         return event | account_stat(account, self._figures.of(account))
 
     def _beat(self) -> None:
-        """Tell again what was told long ago; the oldest stand first."""
         self._timer = asyncio.get_running_loop().call_later(_STEP_S, self._beat)
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Tell again what was told long ago; the oldest stand first."""
         if not self._voice.may_be_heard:
             self._quiet = True
             return

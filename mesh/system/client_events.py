@@ -148,7 +148,7 @@ class ClientEvents:
         if went.refused is not None:
             account = accounts.find(went.refused) if went.refused else accounts.global_account
             if account is not None:
-                self._tell(heard, AUTHENTICATION_ERROR, partial(self._left, went), account.number)
+                self._tell(heard, AUTHENTICATION_ERROR, partial(self._kept_out, went), account.number)
             self._tell(
                 heard, f"$SYS.SERVER.{self._voice.server_id}.CLIENT.AUTH.ERR".encode(), partial(self._left, went)
             )
@@ -180,6 +180,15 @@ class ClientEvents:
         event["reason"] = closed.reason.text
         if closed.because is not None:
             event["gossamer_reason"] = reason_fields(closed.because)
+        return event
+
+    def _kept_out(self, went: Went) -> dict[str, Any]:
+        """For the account that somebody could not come into: the services of an auth callout hear what became of it."""
+        event = self._left(went)
+        if went.refused:
+            event["client"].acc = went.refused
+            because = went.closed.because
+            event["reason"] = because.text if because is not None else ""
         return event
 
     def _denied(self, denial: "Denial") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """STATSZ of this server: a heartbeat for others, and whenever somebody asks for it (section 3.1).
 
-The first one comes 250 ms after the start, then the gap doubles up to 10 s; never two within a second. A server without
-peers speaks only to listeners.
+The first one comes 250 ms after the start, then the gap doubles up to 10 s; unless asked for, never two within a
+second. A server without peers speaks only to listeners.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ class Heartbeat:
         """The content, numbered."""
         return {"server": self._voice.server_info.take(), "statsz": statsz(self._node, self._known.active)}
 
-    def beat(self) -> None:
-        """Tell everybody, unless that was done within the last second."""
+    def beat(self, *, asked: bool = False) -> None:
+        """Tell everybody; if that was done within the last second and nobody ``asked`` for it, a second later."""
         now_ns = self._node.world.clock.monotonic_ns()
-        if self._beat_ns is not None and now_ns - self._beat_ns < _SECOND_NS:
+        if not asked and self._beat_ns is not None and now_ns - self._beat_ns < _SECOND_NS:
             if self._timer is not None and self._timer.when() - asyncio.get_running_loop().time() > GAP_MIN_S:
                 self._after(GAP_MIN_S)
             return

@@ -128,6 +128,10 @@ class KnownServers:
 
     def _sweep(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+        self.forget_silent()
+
+    def forget_silent(self) -> None:
+        """Those that were not heard for too long are gone."""
         late_ns = self._node.world.clock.monotonic_ns() - SILENT_NS
         for server in [server for server, seen in self._seen.items() if seen.at_ns < late_ns]:
             self.forget(server)

@@ -68,7 +68,7 @@ class ServerRequests:
         elif request.reply:
             self._voice.answer(request, self._heartbeat.message())
         else:
-            self._heartbeat.beat()
+            self._heartbeat.beat(asked=True)
 
     def _asked_id(self, request: "Message") -> None:
         node = self._node

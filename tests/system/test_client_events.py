@@ -229,3 +229,35 @@ class _any(dict[str, Any]):
         return isinstance(other, dict) and other.get("id") == self["id"]
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def test_what_an_auth_callout_kept_out_is_told_to_its_account(
+    start_server: StartServer, listen: Callable[..., Any], dial: Dial
+) -> None:
+    from gossamer.auth.keys import KeyKind, KeyPair
+
+    issuer = KeyPair.generate(KeyKind.ACCOUNT).public
+    config = f"""
+    accounts {{
+      AUTH: {{ users: [{{user: service, password: p}}] }}
+      A: {{ users: [{{user: ann, password: pa}}] }}
+      SYS: {{ users: [{{user: sys, password: ps}}] }}
+    }}
+    system_account: SYS
+    authorization {{ auth_callout {{ issuer: {issuer}, auth_users: [service, ann, sys], account: AUTH }} }}
+    """
+    server = start_server(config=config)
+    service = listen(server, "service", "$SYS.>", password="p")
+    stranger = listen(server, "ann", "$SYS.>")
+    client = dial(server)
+    client.read_info()
+    client.connect(user="mallory", **{"pass": "x"})
+    asked = service.wire.read_message()
+    while asked.subject != b"$SYS.REQ.USER.AUTH":
+        asked = service.wire.read_message()
+    service.wire.publish(asked.reply.decode(), b"no token at all")
+    client.expect_error("Authorization Violation")
+    (event,) = service.of("$SYS.ACCOUNT.CLIENT.AUTH.ERR")
+    assert (event.body["client"]["acc"], event.body["client"]["user"]) == ("AUTH", "mallory")
+    assert "xpected 3 chunks" in event.body["reason"]
+    stranger.wire.ping()  # and has heard nothing
