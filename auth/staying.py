@@ -5,6 +5,7 @@ Pure: the node holds each of the account's connections against the change, and c
 
 from msgspec import Struct, structs
 
+from gossamer.auth.callout.scope import without_asking
 from gossamer.auth.claims import AccountClaims
 from gossamer.auth.decisions import AUTHORIZATION_VIOLATION, Admission, smaller_limit
 from gossamer.auth.reasons import Reason, ReasonCode
@@ -52,6 +53,8 @@ def staying(
             reason = _reason(ReasonCode.PERMISSIONS_UNSOUND, text, now, place, rule=f'deny "{bad}"')
             return Departure(reason=reason, error=AUTHORIZATION_VIOLATION, close_reason="AUTHENTICATION_VIOLATION")
         permissions_place = f"default_permissions of account {now.subject}" if permissions is not None else ""
+    if now.authorization.auth_users:
+        permissions = without_asking(permissions)
     return structs.replace(
         admission,
         account_name=now.name,

@@ -33,11 +33,16 @@ def guarded(settings: AuthSettings, admission: Admission) -> Admission:
     """Users in the service's account may not ask in the server's name: a deny is added to their permissions."""
     if not _in_callout_account(settings, admission):
         return admission
-    permissions = admission.permissions or Permissions()
+    return structs.replace(admission, permissions=without_asking(admission.permissions))
+
+
+def without_asking(permissions: Permissions | None) -> Permissions:
+    """The same permissions, but for requests to the service."""
+    permissions = permissions or Permissions()
     publish = permissions.publish
     if SUBJECT not in publish.deny:
         publish = structs.replace(publish, deny=(*publish.deny, SUBJECT))
-    return structs.replace(admission, permissions=structs.replace(permissions, publish=publish))
+    return structs.replace(permissions, publish=publish)
 
 
 def _of_operator(local: Admission | Refusal) -> Callout | None:

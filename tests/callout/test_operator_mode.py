@@ -1,6 +1,7 @@
 """Auth callout in operator mode: sentinels, accounts the service may choose (checklist 78, 80; spec auth 25)."""
 
 import functools
+import json
 import time
 
 import pytest
@@ -55,11 +56,12 @@ class Operator:
     def plain_jwt(self):
         return self.user(self.plain, self.auth, name="plain", grant=NOTHING)
 
-    def configuration(self, *, allowed=("target",), xkey="", default_sentinel=False, revocations=None):
+    def external(self, allowed=(), xkey=""):
+        return ExternalAuthorization(auth_users=(self.service.public,), allowed_accounts=allowed, xkey=xkey)
+
+    def configuration(self, *, allowed=("target",), xkey="", default_sentinel=False, resolver="MEMORY"):
         named = {"target": self.target.public, "*": "*"}
-        external = ExternalAuthorization(
-            auth_users=(self.service.public,), allowed_accounts=tuple(named[name] for name in allowed), xkey=xkey
-        )
+        external = self.external(tuple(named[name] for name in allowed), xkey)
         role = structs.replace(FRESH, publish=SubjectList(allow=("of.{{name()}}", "$SYS.REQ.USER.INFO")))
         accounts = {
             self.auth: {"name": "AUTH", "authorization": external, "signing_keys": (self.auth_signing.public,)},
@@ -80,7 +82,7 @@ class Operator:
         server_name: OC
         operator: {operator}
         system_account: {self.system.public}
-        resolver: MEMORY
+        resolver: {resolver}
         {sentinel}
         resolver_preload {{ {preload} }}
         """
@@ -231,7 +233,9 @@ def test_the_default_sentinel_stands_in(start_server, serve_as_user, visit, chai
     request = service.ask()
     assert request.nats["client_info"]["user"] == "robert"
     assert request.nats["client_info"]["name_tag"] == "sentinel"
-    assert request.nats["connect_opts"] == {"jwt": jwt or chain.sentinel_jwt, "user": "robert", "protocol": 0}
+    # We pass on what the client brought; nats-server puts the sentinel in its place.
+    passed_on = jwt if jwt and server.kind == "gossamer" else chain.sentinel_jwt
+    assert request.nats["connect_opts"] == {"jwt": passed_on, "user": "robert", "protocol": 0}
     granted(service, request, chain)
     visitor.admitted()
 
@@ -269,3 +273,37 @@ def test_a_sentinel_that_fails_a_check_is_refused_at_once(server, service, visit
     begun = time.monotonic()
     visit(server, jwt=chain.plain_jwt).refused()  # not a bearer, and signs nothing
     assert time.monotonic() - begun < 1
+
+
+def push(server, chain, dial, account, token):
+    """As the system account does; until the server says that it has it."""
+    wire = dial(server)
+    nonce = wire.read_info()["nonce"]
+    wire.connect(jwt=chain.user(chain.plain, chain.system), sig=encode_signature(chain.plain.sign(nonce.encode())))
+    wire.ping()
+    wire.subscribe("_INBOX.push", 1)
+    wire.publish(f"$SYS.REQ.ACCOUNT.{account.public}.CLAIMS.UPDATE", token.encode(), reply="_INBOX.push")
+    answer = json.loads(wire.read_message().payload)
+    assert answer["data"]["code"] == 200, answer
+
+
+def test_a_revocation_of_the_granted_key_closes_its_user(start_server, serve_as_user, visit, dial, chain, tmp_path):
+    resolver = f'{{type: full, dir: "{tmp_path}/accounts"}}'
+    server = start_server(config=chain.configuration(resolver=resolver))
+    service = serve_as_user(server)
+    revoked = visit(server, jwt=chain.sentinel_jwt)
+    request = service.ask()
+    key = request.nats["user_nkey"]
+    granted(service, request, chain, name="revoked")
+    revoked.admitted()
+    other = visit(server, jwt=chain.sentinel_jwt)
+    granted(service, service.ask(), chain, name="other")
+    other.admitted()
+    token = chain.account(
+        chain.auth, name="AUTH", authorization=chain.external(), revocations={key: int(time.time()) + 1}
+    )
+    push(server, chain, dial, chain.auth, token)
+    revoked.refused("User Authentication Revoked")
+    other.ping()
+    other.publish("$SYS.REQ.USER.AUTH", b"x")
+    other.expect_error('Permissions Violation for Publish to "$SYS.REQ.USER.AUTH"')
