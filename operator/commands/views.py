@@ -5,6 +5,7 @@ from typing import Any
 from gossamer.auth.claims import (
     AccountClaims,
     Claims,
+    Export,
     OperatorClaims,
     ResponseGrant,
     SubjectList,
@@ -89,17 +90,53 @@ def account_sections(claims: AccountClaims) -> list[Section]:
     ]
     if claims.signing_keys:
         sections.append(signing_key_table(claims))
+    callout = claims.authorization
+    if callout.auth_users:
+        facts = (
+            ("users that answer", cell(callout.auth_users)),
+            (
+                "may place others in",
+                "any account" if callout.allowed_accounts == ("*",) else cell(callout.allowed_accounts),
+            ),
+            ("requests are sealed for", callout.xkey),
+        )
+        sections.append(Facts(title="Auth callout", pairs=_filled(list(facts))))
     if claims.exports:
-        export_rows = tuple((e.name, e.type, e.subject, cell(not e.token_required)) for e in claims.exports)
-        sections.append(Table(title="Exports", columns=("Name", "Type", "Subject", "Public"), rows=export_rows))
+        export_rows = tuple(
+            (e.name, e.type, e.subject, cell(not e.token_required), _export_facts(e)) for e in claims.exports
+        )
+        columns = ("Name", "Type", "Subject", "Public", "")
+        sections.append(Table(title="Exports", columns=columns, rows=export_rows))
     if claims.imports:
         import_rows = tuple((i.name, i.type, i.subject, i.local, i.account) for i in claims.imports)
         columns = ("Name", "Type", "Subject", "Local subject", "Account")
         sections.append(Table(title="Imports", columns=columns, rows=import_rows))
+    if claims.mappings:
+        targets = tuple(
+            (source, target.subject, f"{target.weight or 100} %", target.cluster)
+            for source, entries in claims.mappings.items()
+            for target in entries
+        )
+        sections.append(Table(title="Mappings", columns=("From", "To", "Weight", "Cluster"), rows=targets))
     if claims.revocations:
         revoked = tuple((key, show_moment(moment)) for key, moment in claims.revocations.items())
         sections.append(Table(title="Revocations", columns=("User key", "Issued until"), rows=revoked))
     return sections
+
+
+def _export_facts(export: Export) -> str:
+    """What is special about an export, in a few words."""
+    facts = [export.response_type] if export.response_type not in ("", "Singleton") else []
+    if export.account_token_position:
+        facts.append(f"account at {export.account_token_position}")
+    if export.response_threshold_ns:
+        facts.append(f"answers within {export.response_threshold_ns / 1e9:g} s")
+    if export.service_latency is not None:
+        share = f"{export.service_latency.sampling} %" if export.service_latency.sampling else "by header"
+        facts.append(f"latency to {export.service_latency.results} ({share})")
+    if export.revocations:
+        facts.append(f"{len(export.revocations)} revoked")
+    return ", ".join(facts)
 
 
 def signing_key_table(claims: AccountClaims) -> Table:

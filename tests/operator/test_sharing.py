@@ -382,6 +382,19 @@ def test_mappings_by_functions(path: Path, target: str) -> None:
     assert claims_of(path, "A").mappings["o.*"][0].subject == target
 
 
+def test_a_description_shows_all_of_it() -> None:
+    run_ok("user", "create", "u", "-a", "A")
+    run_ok("export", "create", "q.*", "-a", "A", "--service", "--private", "--latency", "lat", "--sampling", "10")
+    run_ok("import", "create", "-a", "B", "--from", "A", "--subject", "q.x", "--local-subject", "my.q")
+    run_ok("mapping", "create", "-a", "A", "-f", "old", "-t", "new", "--weight", "40", "--cluster", "east")
+    run_ok("account", "callout", "-a", "A", "--auth-user", "u", "--allowed-account", "*")
+    run_ok("revocation", "create", "*", "-a", "A", "--at", "1000")
+    shown = run_ok("account", "describe", "A").out
+    for part in ("latency to lat (10 %)", "old\tnew\t40 %\teast", "any account", "1970-01-01 00:16:40 UTC"):
+        assert part in shown
+    assert "my.q" in run_ok("account", "describe", "B").out
+
+
 def test_limits_of_exports_and_imports_hold(home: Path) -> None:
     run_ok("account", "edit", "A", "--exports", "1", "--no-wildcard-exports")
     run_ok("export", "create", "q", "-a", "A")
