@@ -111,6 +111,8 @@ class Node:
             for made in (client_socket, self.cluster_socket):
                 if made is not None:
                     os.close(made.descriptor)
+            if self.resolving is not None:
+                await self.resolving.stop()
             raise
         self._serve(client_socket)
         try:

@@ -221,6 +221,8 @@ class LiveAccounts:
                 held = self._known.get(key)
                 if held is None or found.rank > held.rank:
                     self.update(key, found)
+                if self._expired(self._known[key]):  # there is no better one yet
+                    self._asked_ns[key] = self._clock.monotonic_ns()
                 return self._known[key]
         except ResolverError as trouble:
             error = trouble
@@ -229,6 +231,9 @@ class LiveAccounts:
             took_ns = self._clock.monotonic_ns() - begun_ns
             if took_ns > _SLOW_NS:
                 self._log.warning(f"Account [{key}] fetch took {took_ns / _SECOND_NS:.3f} s")
+        if key in self._known:
+            self._asked_ns[key] = self._clock.monotonic_ns()
+            return None
         if len(self._failures) >= FETCHES_MAX:
             self._failures.pop(next(iter(self._failures)))
         self._failures[key] = (self._clock.monotonic_ns(), error)

@@ -68,7 +68,7 @@ async def apply(node: "Node", now: Options) -> None:
     """Have the node follow other options. Raises ReloadRefused, having changed nothing."""
     before = node.options
     changes = difference(before, now)
-    text = refusal(changes)
+    text = refusal(changes) or (node.resolving.refusal(now.authorization) if node.resolving is not None else "")
     if text:
         raise ReloadRefused(text)
     paths = {change.path for change in changes}

@@ -49,7 +49,7 @@ class LookUp:
         """``timeout_ns``: how long nodes that say nothing are waited for."""
         self._node = node
         self._inbox = inbox
-        self._timeout_s = timeout_ns / 1_000_000_000
+        self.timeout_ns = timeout_ns
 
     async def __call__(self, key: str) -> str | None:
         """The JWT; None: all others said they have none, or time is up."""
@@ -71,7 +71,7 @@ class LookUp:
 
         reply = self._inbox.ask(f"$SYS.REQ.ACCOUNT.{key}.CLAIMS.LOOKUP", b"", answered)
         try:
-            return await asyncio.wait_for(found, self._timeout_s)
+            return await asyncio.wait_for(found, self.timeout_ns / 1_000_000_000)
         except TimeoutError:
             return None
         finally:

@@ -51,7 +51,7 @@ class Packing:
         self._store = resolver.store
         self._slices = slices
         self._learned = learned
-        self._interval_s = interval_ns / _SECOND_NS
+        self.interval_ns = interval_ns
         self._trusted = trusted
         self._lines: deque[str] = deque()
         self._merging = False
@@ -64,7 +64,7 @@ class Packing:
         """Answer, and ask every interval; ``account``: number of the system account."""
         self._account = account
         self._answer_others()
-        delay_s = min(self._interval_s, _FIRST_S)
+        delay_s = min(self.interval_ns / _SECOND_NS, _FIRST_S)
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._ask)
 
     def stop(self) -> None:
@@ -75,7 +75,7 @@ class Packing:
 
     # --- asking -------------------------------------------------------------------------------------------------
     def _ask(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._interval_s, self._ask)
+        self._timer = asyncio.get_running_loop().call_later(self.interval_ns / _SECOND_NS, self._ask)
         if self._node.routes is None or not self._node.routes.remotes:
             return
         if self._merging or not self._store.surveyed:

@@ -89,12 +89,29 @@ class Resolving:
             )
             self._packing.start(system.number)
 
+    def refusal(self, settings: AuthSettings) -> str:
+        """Why a running node cannot follow these settings; empty: it can."""
+        before, now = self.settings, settings.resolver
+        if now is None or (before.kind, before.directory, before.url) == (now.kind, now.directory, now.url):
+            return ""
+        shown = [each.url or each.directory or each.kind for each in (before, now)]
+        return f"config reload not supported for AccountResolver: old={shown[0]}, new={shown[1]}"
+
     def follow(self, settings: AuthSettings) -> None:
         """A reload: preloads and, where there is one, the directory are read again; accounts that changed change."""
-        if settings.resolver is not None and settings.resolver.kind == self.settings.kind:
-            self.settings = settings.resolver
-            if self._service is not None:
-                self._service.settings = self.settings
+        assert settings.resolver is not None, "a reload that takes the resolver away is refused"
+        self.settings = now = settings.resolver
+        if self._service is not None:
+            self._service.settings = now
+        if self._packing is not None:
+            self._packing.interval_ns = now.interval_ns
+        if isinstance(self.resolver, UrlResolver):
+            self.resolver.timeout_ns = now.timeout_ns
+        if isinstance(self.resolver, DirectoryResolver):
+            self.resolver.store.limit = now.limit
+            self.resolver.store.ttl_ns = now.ttl_ns
+            if isinstance(self.resolver.look_up, LookUp):
+                self.resolver.look_up.timeout_ns = now.timeout_ns
         if isinstance(self.resolver, MemoryResolver):
             self.resolver.replace(settings.resolver_preload)
         elif isinstance(self.resolver, DirectoryResolver):

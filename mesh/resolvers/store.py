@@ -60,7 +60,7 @@ class DirectoryStore:
         self._disk = disk
         self._clock = clock
         self._evicts = evicts
-        self._ttl_ns = ttl_ns
+        self.ttl_ns = ttl_ns
         self._entries: dict[str, _Entry] = {}  # least recently used first
         self._unread: dict[str, None] = {}
         self._digest = 0
@@ -218,8 +218,8 @@ class DirectoryStore:
 
     def expire(self, now_s: float) -> list[str]:
         """Remove the files that are too old; ``now_s``: unix seconds. Returns the accounts."""
-        if self._ttl_ns:
-            oldest_ns = self._clock.monotonic_ns() - self._ttl_ns
+        if self.ttl_ns:
+            oldest_ns = self._clock.monotonic_ns() - self.ttl_ns
             old = [key for key, entry in self._entries.items() if entry.used_ns <= oldest_ns]
         else:
             old = [key for key, entry in self._entries.items() if 0 < entry.expires <= now_s]

@@ -20,7 +20,7 @@ class UrlResolver:
     def __init__(self, url: str, *, timeout_ns: int) -> None:
         """``url``: with its last slash, if it needs one; ``timeout_ns`` for each request as a whole."""
         self.url = url
-        self._timeout_s = timeout_ns / _SECOND_NS
+        self.timeout_ns = timeout_ns
         self._session: ClientSession | None = None
 
     async def start(self) -> None:
@@ -57,16 +57,17 @@ class UrlResolver:
             scheme = url.partition("://")[0] if "://" in url else ""
             raise ResolverError(f'could not fetch <"{url}">: Get "{url}": unsupported protocol scheme "{scheme}"')
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout_s))
+            self._session = aiohttp.ClientSession()
+        timeout_s = self.timeout_ns / _SECOND_NS
         try:
-            async with self._session.get(url) as answer:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=timeout_s)) as answer:
                 if answer.status != 200:
                     raise ResolverError(f'could not fetch <"{url}">: {answer.status} {answer.reason}')
                 body = await answer.content.read(_BYTES_MAX + 1)
                 while len(body) <= _BYTES_MAX and (more := await answer.content.read(_BYTES_MAX)):
                     body += more
         except (aiohttp.ClientError, TimeoutError) as error:
-            why = f"no answer within {self._timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
+            why = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise ResolverError(f'could not fetch <"{url}">: {why}') from None
         if len(body) > _BYTES_MAX:
             raise ResolverError(f'could not fetch <"{url}">: the answer is no JWT: longer than {_BYTES_MAX} bytes')

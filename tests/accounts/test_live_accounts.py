@@ -208,6 +208,21 @@ def test_an_expired_account_is_asked_for_once_a_second():
     asyncio.run(run())
 
 
+def test_a_renewed_account_that_has_expired_too():
+    async def run():
+        room = Room(there={KEY: token(expires=1_700_000_010)})
+        await room.known()
+        room.clock.now_ns += 20 * SECOND_NS
+        room.resolver.there[KEY] = token(issued_at=200, expires=1_700_000_015)
+        assert (await room.known()).claims.issued_at == 200
+        room.clock.now_ns += 5 * SECOND_NS
+        room.resolver.there[KEY] = ResolverError("nobody at home")
+        assert (await room.known()).claims.issued_at == 200
+        assert room.resolver.asked == [KEY] * 3
+
+    asyncio.run(run())
+
+
 def test_who_is_wanted_is_loaded_when_it_comes():
     async def run():
         room = Room(there={})

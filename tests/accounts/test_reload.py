@@ -139,6 +139,18 @@ def test_a_resolver_cannot_be_added(start_server):
         server.reload("resolver: MEMORY\n")
 
 
+@pytest.mark.only_server("gossamer", reason="nats-server takes the new resolver, and its clients stay with the old one")
+def test_another_resolver_needs_a_restart(start_server, operator, tenant, enter, house):
+    account = tenant()
+    server = start_server(config=operator.config(house.FULL, account))
+    client = enter(server, account.user())
+    for resolver, shown in (("MEMORY", "memory"), ('{ type: full, dir: "other" }', "other")):
+        with pytest.raises(ServerError, match=f"AccountResolver: old=jwt, new={shown}"):
+            server.reload(operator.config(resolver, account))
+    server.reload(operator.config('{ type: full, dir: "jwt", limit: 7, interval: "3s" }', account))
+    client.ping()
+
+
 def test_the_callout_cannot_be_reloaded(start_server, join):
     key = "ADA3G2ELQA7ALMIIGD34JX3P3SGUPFPSCLQ3GA4OG7ZNXDJFR64O4O54"
     before = users("{user: a, password: x}", "{user: b, password: x}")
