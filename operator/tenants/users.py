@@ -285,4 +285,7 @@ def _put_credentials(workspace: Workspace, operator: str, account: str, name: st
         return
     text = credentials_text(workspace, operator, account, name)
     path = workspace.keystore.write_credentials(operator, account, name, text)
-    outcome.note(f"wrote credentials {path}")
+    sealed = workspace.keystore.custodian.described() is not None
+    # No client reads a sealed file: whoever needs one has it written elsewhere.
+    hint = f"sealed credentials {path} (for clients: gossamer user creds {name} -o FILE)"
+    outcome.note(f"wrote {hint if sealed else f'credentials {path}'}")

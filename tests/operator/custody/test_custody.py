@@ -80,7 +80,7 @@ def test_no_seed_is_readable_on_disk(sealed: Path, seeds: list[str], keys: Path)
 
 
 def test_work_goes_on_with_the_passphrase(sealed: Path, secret: str, keys: Path, tmp_path: Path) -> None:
-    run_ok("user", "create", "bob", "--passphrase-file", secret)
+    assert "user creds bob -o" in run_ok("user", "create", "bob", "--passphrase-file", secret).out
     target = tmp_path / "bob.creds"
     run_ok("user", "creds", "bob", "-o", str(target), "--passphrase-file", secret)
     held = parse_credentials(target.read_text())
