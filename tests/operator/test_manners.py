@@ -265,6 +265,40 @@ def test_seeds_are_shown_only_when_asked_for(chain: Path, keys: Path) -> None:
     assert any(path.read_text() in shown for path in keys.rglob("*.nk"))
 
 
+def test_secrets_leave_no_trace(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the arguments of another process, as there is none; in no file but those that are made to hold them."""
+
+    def refuse(*arguments: object, **_: object) -> None:
+        raise AssertionError(f"another process was started: {arguments}")
+
+    monkeypatch.setattr("subprocess.Popen.__init__", refuse)
+    monkeypatch.setattr("os.fork", refuse)
+    monkeypatch.setattr("os.posix_spawn", refuse)
+    for command in READING + [words for words in WRITING if words[0] != "key"]:
+        run(*command)
+    seeds = {path.read_bytes() for path in chain.rglob("*.nk")}
+    assert len(seeds) > 7
+    others = [path for path in chain.rglob("*") if path.is_file() and path.suffix not in (".nk", ".creds")]
+    assert len(others) > 10
+    for path in others:
+        content = path.read_bytes()
+        assert not any(seed in content for seed in seeds), path
+
+
+def test_nobody_is_asked_anything(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a terminal that nobody sits at, or a closed standard input, commands do not wait."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise AssertionError("somebody was asked something")
+
+    monkeypatch.setattr("builtins.input", refuse)
+    monkeypatch.setattr("getpass.getpass", refuse)
+    monkeypatch.setattr("click.termui.visible_prompt_func", refuse)
+    monkeypatch.setattr("click.termui.hidden_prompt_func", refuse)
+    for command in READING + WRITING:
+        assert "was asked" not in run(*command).err
+
+
 def test_credentials_are_shown_only_when_asked_for(chain: Path, keys: Path) -> None:
     stored = (keys / "creds" / "DEMO" / "DEMO" / "DEMO.creds").read_text()
     assert "SEED" not in run_ok("user", "creds", "DEMO").out
