@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def begin(node: "Node") -> Sharing:
-    """The node's accounts may share from now on. Call it when the system service has started, before clients come."""
+    """The node's accounts may share from now on. Call it before clients come."""
     sharing = Sharing(
         node.engine, node.accounts, clock=node.world.clock, log=node.journal, cluster_name=node.cluster_name
     )
     node.sharing = sharing
     # Services may learn who asks, and how long they take.
-    requestors = Requestors(node, node.clients.watcher)
-    node.clients.watcher = requestors
+    requestors = Requestors(node)
+    node.clients.before_admission = requestors.entering
     sharing.telling_began = requestors.telling_began
     node.pump.handle(events.Latency, ServiceLatency(node).measured)
     if node.resolving is not None:

@@ -8,7 +8,7 @@ client-protocol section 5.2.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,6 +90,8 @@ class Clients:
         self.refusals: Ring[RefusedClient] = Ring()
         self.forced: Ring[ForcedClose] = Ring()
         self.watcher: ClientWatcher = NobodyWatches()
+        #: Told of a client that is let in, before the engine hears of it: what its first request needs.
+        self.before_admission: Callable[[Client], None] | None = None
         self.total = 0  # clients since the start
         self.closed_by_reason: Counter[CloseReason] = Counter()
         self.leaving = False  # lame duck: handshakes are no longer answered
@@ -374,6 +376,8 @@ class Clients:
             client.admission = slim(admission, client.permissions)
             permissions = client.permissions.number if client.permissions is not None else 0
         max_payload, max_subscriptions = self._limit(client, account, admission)
+        if self.before_admission is not None:
+            self.before_admission(client)
         self._engine.admit(
             client.link,
             account=account.number,

@@ -14,46 +14,29 @@ from gossamer.mesh.system.client_info import ClientInfo, info_of_open
 if TYPE_CHECKING:
     from gossamer.mesh.node import Node
     from gossamer.mesh.peers.client import Client
-    from gossamer.mesh.peers.closed import ClosedClient
-    from gossamer.mesh.peers.denials import Denial, RefusedClient
-    from gossamer.mesh.peers.watching import ClientWatcher
 
-#: No client is called so: where the round trip time belongs.
+#: No round trip takes so long: where its time belongs.
 _HERE = 1 << 62
 _MARK = str(_HERE).encode()
 
 
 class Requestors:
-    """A ``ClientWatcher`` in front of another one, which is told everything as before."""
+    """Describes clients to the engine."""
 
-    def __init__(self, node: "Node", behind: "ClientWatcher") -> None:
+    def __init__(self, node: "Node") -> None:
         self._node = node
-        self._behind = behind
+
+    def entering(self, client: "Client") -> None:
+        """A client is about to be let in (``Clients.before_admission``): its very first request may tell who it is."""
+        sharing = self._node.sharing
+        if sharing is not None and client.account is not None and sharing.tells(client.account.name):
+            self._describe(client)
 
     def telling_began(self, account: str) -> None:
         """Requests of this account tell who asks from now on: describe those who are here."""
         for client in list(self._node.clients):
             if client.account is not None and client.account.name == account:
                 self._describe(client)
-
-    def admitted(self, client: "Client") -> None:
-        """See ClientWatcher."""
-        sharing = self._node.sharing
-        if sharing is not None and client.account is not None and sharing.tells(client.account.name):
-            self._describe(client)
-        self._behind.admitted(client)
-
-    def gone(self, client: "Client", closed: "ClosedClient") -> None:
-        """See ClientWatcher."""
-        self._behind.gone(client, closed)
-
-    def refused(self, client: "Client", refused: "RefusedClient") -> None:
-        """See ClientWatcher."""
-        self._behind.refused(client, refused)
-
-    def denied(self, client: "Client", denial: "Denial") -> None:
-        """See ClientWatcher."""
-        self._behind.denied(client, denial)
 
     def _describe(self, client: "Client") -> None:
         text = msgspec.json.encode(client_info(self._node, client, _HERE))
