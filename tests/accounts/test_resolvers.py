@@ -237,9 +237,10 @@ def test_an_http_server_that_does_not_answer(start_server, operator, tenant, ent
 
 def test_an_expired_account_is_asked_for_again(start_server, operator, tenant, enter, accounts):
     """Section 11: at most once a second; a renewed JWT revives it."""
-    account = tenant(expires=int(time.time()) + 2)
-    accounts.tokens = {operator.system.public: operator.system_token, account.public: account.jwt()}
+    account = tenant()
+    accounts.tokens = {operator.system.public: operator.system_token}
     server = start_server(config=operator.config(f"URL({accounts.url})"))
+    accounts.tokens[account.public] = account.jwt(expires=int(time.time()) + 2)
     client = enter(server, account.user())
     client.expect_error("Account Authentication Expired")
     client.expect_close()
