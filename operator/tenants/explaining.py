@@ -1,8 +1,8 @@
 """Which rule lets a user publish or subscribe, or refuses it: offline, from the store, credentials or a configuration.
 
 The rules themselves are those of ``gossamer.auth``; here the user is found, taken to be who it says it is (a password
-or a signature cannot be asked for offline), and the answer put into words. What happens behind the first account, over
-imports and mappings, is not followed yet.
+or a signature cannot be asked for offline), and the answer put into words. ``gossamer.operator.tenants.journey`` says
+what happens behind the permission: mappings, imports, who can receive it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,19 +17,24 @@ from gossamer.auth.decisions import ConnectOptions
 from gossamer.auth.jwt import TokenError
 from gossamer.auth.keys import KeyKind, is_public
 from gossamer.auth.permissions import Permissions
-from gossamer.auth.policy import filters_delivery, may_publish, may_subscribe
+from gossamer.auth.policy import Verdict, filters_delivery, may_publish, may_subscribe
 from gossamer.auth.resolver import AccountSource, DirectoryResolver, MemoryResolver, ResolverError, checked_account
 from gossamer.auth.scopes import ScopeError, scoped_grant
 from gossamer.auth.settings import AuthSettings, UserSettings
+from gossamer.auth.sharing.from_claims import of_claims
+from gossamer.auth.sharing.from_settings import of_settings
 from gossamer.auth.soundness import sound
 from gossamer.auth.subjects import has_wildcards, is_valid
 from gossamer.auth.validation import blocking, validate
 from gossamer.operator.failure import Failure, usage
 from gossamer.operator.store.changes import existing_file
 from gossamer.operator.store.workspace import Workspace
+from gossamer.operator.tenants.journey import Arrival, Journey, Map, Step
 
 PUBLISH = "pub"
 SUBSCRIBE = "sub"
+REQUEST = "request"
+_INBOX = "_INBOX.>"
 _PROOF = "taken as proven"
 
 
@@ -38,6 +43,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     user: str
     account: str = ""
+    account_key: str = ""  # as servers call it
     permissions: Permissions | None = None
     source: str = "none"  # user, role, account-default, configuration, none
     place: str = ""
@@ -60,19 +66,27 @@ class Explanation(Struct, frozen=True, kw_only=True):
     signer: str
     connects: bool
     notes: Sequence[str] = ()
+    account_key: str = ""
+    path: Sequence[Step] = ()
+    arrivals: Sequence[Arrival] = ()
 
 
-def explain(standing: Standing, action: str, subject: str, queue: str = "") -> Explanation:
-    """May the user ``pub`` or ``sub`` this subject? Raises Failure for a subject that nobody could use."""
+def explain(standing: Standing, action: str, subject: str, queue: str = "", accounts: Map | None = None) -> Explanation:
+    """May the user ``pub``, ``sub`` or ``request`` this subject, and with ``accounts``, where does it go from there?
+
+    Raises Failure for a subject that nobody could use.
+    """
     check_question(action, subject, queue)
     notes: list[str] = []
     if standing.refusal:
         allowed, rule = False, standing.refusal
-    elif action == PUBLISH:
-        verdict = may_publish(standing.permissions, subject)
+    elif action != SUBSCRIBE:
+        verdict = _publishing(standing, subject, accounts, notes)
         allowed, rule = verdict.allowed, verdict.rule
         if verdict.response_may_allow:
             notes.append("allowed all the same as the reply to a request that it was given (allow_responses)")
+        if action == REQUEST and not may_subscribe(standing.permissions, _INBOX).allowed:
+            notes.append(f"it may not subscribe to {_INBOX}: where clients wait for answers, unless told otherwise")
     else:
         verdict = may_subscribe(standing.permissions, subject, queue)
         allowed, rule = verdict.allowed, verdict.rule
@@ -80,6 +94,16 @@ def explain(standing: Standing, action: str, subject: str, queue: str = "") -> E
             notes.append("messages on subjects that a deny entry matches are not delivered to it")
         if not allowed and may_subscribe(standing.permissions, subject, queue, literal_wildcards=True).allowed:
             notes.append("nats-server would allow it: it takes the wildcards of a subscription for plain tokens")
+    journey = Journey()
+    if allowed and accounts is not None:
+        if action == SUBSCRIBE:
+            journey = accounts.subscribed(standing.account_key, subject)
+        else:
+            journey = accounts.published(
+                standing.account_key,
+                subject,
+                lambda made: "" if (verdict := may_publish(standing.permissions, made)) else verdict.rule,
+            )
     return Explanation(
         allowed=allowed,
         action=action,
@@ -93,6 +117,24 @@ def explain(standing: Standing, action: str, subject: str, queue: str = "") -> E
         signer=standing.signer,
         connects=not standing.refusal,
         notes=tuple(notes),
+        account_key=standing.account_key,
+        path=tuple(journey.steps),
+        arrivals=tuple(journey.arrivals),
+    )
+
+
+def _publishing(standing: Standing, subject: str, accounts: Map | None, notes: list[str]) -> Verdict:
+    """The verdict about what the account's mappings make of the subject: servers map first and judge then.
+
+    With several targets it counts if one of them is allowed; the journey tells where the others stop.
+    """
+    made = [subject] if accounts is None else accounts.mapped(standing.account_key, subject)
+    if made != [subject]:
+        notes.append(f"mapped to {', '.join(map(repr, made)) or 'nothing'} first: that is what permissions are about")
+    verdicts = [may_publish(standing.permissions, each) for each in made]
+    return next(
+        (verdict for verdict in verdicts if verdict.allowed),
+        verdicts[0] if verdicts else Verdict(allowed=False, rule="its mapping leaves nothing of it"),
     )
 
 
@@ -100,9 +142,9 @@ def check_question(action: str, subject: str, queue: str) -> None:
     """Raises Failure (usage) for a subject or a queue that no client could send."""
     if not is_valid(subject):
         raise usage(f"{subject!r} is not a subject", "tokens between dots must not be empty, and > comes last")
-    if action == PUBLISH and has_wildcards(subject):
+    if action != SUBSCRIBE and has_wildcards(subject):
         raise usage(f"{subject!r} cannot be published to: it has wildcards", "name one subject")
-    if queue and (action == PUBLISH or any(letter.isspace() for letter in queue)):
+    if queue and (action != SUBSCRIBE or any(letter.isspace() for letter in queue)):
         raise usage(
             f"the queue group {queue!r} makes no sense here", "queue groups are for subscriptions, without blanks"
         )
@@ -132,6 +174,32 @@ def standing_in_configuration(
     return _admitted(decision, user)
 
 
+def map_of_store(workspace: Workspace, now: float) -> Map:
+    """All accounts of the operator, and what they share. Raises Failure."""
+    operator = workspace.operator().claims.name
+    names = workspace.store.accounts(operator)
+    return Map.of((of_claims(workspace.store.account(operator, name).claims) for name in names), now)
+
+
+def map_of_configuration(settings: AuthSettings, now: float, cluster: str = "") -> Map:
+    """All accounts that a configuration names, preloads or has in its directory. Raises Failure."""
+    accounts = list(of_settings(settings))
+    if settings.operator_mode:
+        resolver = _resolver(settings)
+        keys = [key for key, _ in settings.resolver_preload]
+        configured = settings.resolver
+        if configured is not None and configured.directory and Path(configured.directory).is_dir():
+            keys += DirectoryResolver(configured.directory).keys()
+        for key in dict.fromkeys(keys):
+            token = resolver.account_jwt(key)
+            try:
+                if token is not None:
+                    accounts.append(of_claims(checked_account(key, token), resolver.place(key)))
+            except ResolverError as error:
+                raise Failure(str(error), code="broken-file") from None
+    return Map.of(accounts, now, cluster)
+
+
 def find_user(workspace: Workspace, user: str, account: str) -> UserClaims:
     """The claims of a user: from a credentials file, or from the store. Raises Failure."""
     path = existing_file(user) if user.endswith(".creds") or "/" in user else None
@@ -159,7 +227,7 @@ def find_user(workspace: Workspace, user: str, account: str) -> UserClaims:
 
 
 def _by_claims(settings: AuthSettings, accounts: AccountSource, user: UserClaims, now: float) -> Standing:
-    base = Standing(user=user.name or user.subject, account=user.account, signer=user.issuer)
+    base = Standing(user=user.name or user.subject, account=user.account, account_key=user.account, signer=user.issuer)
     issues = blocking(validate(user, now), times=True)
     if issues:
         return structs.replace(base, refusal=f"cannot connect: {'; '.join(issues)}", place="the user's claim")
@@ -206,6 +274,7 @@ def _admitted(admission: Admission, user: str) -> Standing:
     return Standing(
         user=user,
         account=admission.account_name or admission.account,
+        account_key=admission.account,
         permissions=admission.permissions,
         source="configuration" if restricted else "none",
         place=admission.permissions_place,
