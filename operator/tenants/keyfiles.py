@@ -7,6 +7,7 @@ from pathlib import Path
 from gossamer.auth.credentials import CredentialsError, find_seed
 from gossamer.auth.keys import KeyKind, KeyPair, NkeyError, decode_seed
 from gossamer.auth.xkeys import CurveKeyPair
+from gossamer.operator.custody.sealing import is_sealed
 from gossamer.operator.failure import Failure, from_os_error
 from gossamer.operator.store.changes import REMEDY_READ, ChangeSet
 from gossamer.operator.store.keystore import CREDENTIALS_FOLDER, KEYS_FOLDER
@@ -31,7 +32,15 @@ def collect_keys(folder: Path, *, recurse: bool) -> dict[str, AnyPair]:
 
 def read_pair(path: Path) -> AnyPair | None:
     """The key of a file; None when it holds a public key only. Raises Failure for anything else."""
-    text = (ChangeSet().read(path) or b"").decode("utf-8", "replace").strip()
+    content = ChangeSet().read(path) or b""
+    if is_sealed(content):
+        raise Failure(
+            f"{path} is sealed",
+            code="sealed",
+            hint="where it comes from, write it in plain first: gossamer key export, or keys move --to file",
+            path=str(path),
+        )
+    text = content.decode("utf-8", "replace").strip()
     try:
         if len(text.split()) == 1 and not text.startswith("S"):
             KeyPair.from_public(text) if not text.startswith("X") else None

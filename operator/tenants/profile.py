@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
+from gossamer.operator.custody.sealing import is_sealed
 from gossamer.operator.failure import Failure, usage
 from gossamer.operator.store.names import checked_name
 from gossamer.operator.store.workspace import Workspace
@@ -71,6 +72,7 @@ def profile(workspace: Workspace, url: ProfileUrl) -> dict[str, Any]:
     if url.user:
         path = workspace.keystore.credentials_path(url.operator, url.account, checked_name(url.user, "user"))
         if workspace.changes.exists(path):
+            _check_readable(workspace, path, url.user)
             found["user_creds"] = str(path)
     found["operator"] = {"service": list(operator.operator_service_urls)}
     objects = [("operator", operator.name, operator.subject)]
@@ -118,6 +120,7 @@ def context_text(workspace: Workspace, operator: str, account: str, user: str, b
             code="no-credentials",
             hint="write them with: gossamer user creds",
         )
+    _check_readable(workspace, path, user)
     if not claims.operator_service_urls:
         raise Failure(
             f"operator {operator!r} names no servers",
@@ -132,3 +135,14 @@ def context_text(workspace: Workspace, operator: str, account: str, user: str, b
     members.pop("nsc", None)
     members |= {"url": ",".join(claims.operator_service_urls), "creds": str(path)}
     return json.dumps(members, indent=1, ensure_ascii=False) + "\n"
+
+
+def _check_readable(workspace: Workspace, path: Path, user: str) -> None:
+    """Raises Failure for sealed credentials: no other program could read them."""
+    if is_sealed(workspace.changes.read(path) or b""):
+        raise Failure(
+            f"the credentials of user {user!r} are sealed: other programs cannot read them",
+            code="sealed",
+            hint="write them where that program finds them: gossamer user creds -o FILE",
+            path=str(path),
+        )

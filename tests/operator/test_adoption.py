@@ -222,6 +222,28 @@ def test_keys_exported_and_imported(tmp_path: Path, keys: Path, home: Path) -> N
     assert run("key", "import", "--dir", str(out)).code == 1
 
 
+def test_a_sealed_keystore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stores: Path, keys: Path) -> None:
+    """What changes objects works on sealed keys; what others would have to read is refused, not written."""
+    monkeypatch.setenv("PASSPHRASE", "correct horse")
+    run_ok("init", "OP", "--account", "A", "--user", "ann")
+    run_ok("keys", "move", "--to", "encrypted", "--new-passphrase-env", "PASSPHRASE")
+    with_key = ["--passphrase-env", "PASSPHRASE"]
+    assert run("account", "rename", "A", "B").code != 0
+    run_ok("account", "rename", "A", "B", *with_key)
+    assert run_ok("user", "creds", "ann", "-a", "B", "--show-secrets", *with_key).out.startswith("-----BEGIN")
+    assert b"SEED" not in (keys / "creds" / "OP" / "B" / "ann.creds").read_bytes()
+    for command in (["profile", "nsc://OP/B/ann"], ["context", "-a", "B", "-u", "ann", "--context", "x"]):
+        refused = run("generate", *command, *with_key)
+        assert refused.code == 1
+        assert "sealed" in refused.err
+    elsewhere = ["--data-dir", str(tmp_path / "stores"), "--keystore-dir", str(tmp_path / "keys")]
+    refused = run("import", "nsc", "--stores", str(stores), "--keys", str(keys), *elsewhere)
+    assert refused.code == 1
+    assert "sealed" in refused.err
+    run_ok("key", "export", "--dir", str(tmp_path / "out"), "--all", *with_key)
+    assert all(path.read_text().startswith("S") for path in (tmp_path / "out").glob("*.nk"))
+
+
 def test_no_seed_on_the_terminal_while_exporting(tmp_path: Path, keys: Path) -> None:
     run_ok("operator", "create", "OP")
     seeds = [path.read_text() for path in keys.rglob("*.nk")]
