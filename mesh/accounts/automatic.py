@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from gossamer.auth.sharing.values import SERVICE, SINGLETON, STREAMED, Export, Import
+import msgspec
+
+from gossamer.auth.sharing.values import SERVICE, SINGLETON, STREAMED, AccountSharing, Export, Import
 
 if TYPE_CHECKING:
     from gossamer.mesh.accounts.account import Account
@@ -27,6 +29,13 @@ def automatic_exports() -> tuple[Export, ...]:
         Export(kind=SERVICE, subject="$SYS.DEBUG.SUBSCRIBERS"),
         Export(kind=SERVICE, subject=USER_INFO_OF, token_position=4),
     )
+
+
+def with_automatic_exports(sharing: AccountSharing) -> AccountSharing:
+    """What the system account shares: what its JWT says, and what it exports without saying so unless it says that."""
+    said = {export.subject for export in sharing.exports if export.kind == SERVICE}
+    more = tuple(export for export in automatic_exports() if export.subject not in said)
+    return msgspec.structs.replace(sharing, exports=sharing.exports + more)
 
 
 def automatic_imports(account: "Account", system: "Account") -> tuple[Import, ...]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.auth.resolver import KnownAccount
+from gossamer.auth.sharing.from_claims import of_claims
 from gossamer.auth.staying import Departure, deleted, limits_of, staying
 from gossamer.mesh.accounts.account import UNLIMITED, Account
+from gossamer.mesh.accounts.automatic import with_automatic_exports
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.clients import ACCOUNT_FULL
@@ -73,8 +75,13 @@ class AccountChanges:
 
     # --- those who share with it --------------------------------------------------------------------------------
     def _share(self, key: str, now: KnownAccount, place: str) -> None:
-        if self._node.sharing is not None:
-            self._node.sharing.account_changed(key, now.claims, place=place)
+        sharing, system = self._node.sharing, self._node.accounts.system
+        if sharing is None:
+            return
+        if system is not None and key == system.name:
+            sharing.account_changed(key, with_automatic_exports(of_claims(now.claims, place)))
+        else:
+            sharing.account_changed(key, now.claims, place=place)
 
     def _unshare(self, key: str) -> None:
         if self._node.sharing is not None:

@@ -228,7 +228,7 @@ class _any(dict[str, Any]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, dict) and other.get("id") == self["id"]
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def test_what_an_auth_callout_kept_out_is_told_to_its_account(

@@ -11,6 +11,7 @@ from msgspec import structs
 from gossamer.auth.claims import (
     AccountClaims,
     AccountLimits,
+    Import,
     OperatorClaims,
     SubjectList,
     UserClaims,
@@ -46,6 +47,9 @@ def config() -> str:
         limits=limits,
         tags=("region:eu",),
         expires=NOW + 5000,
+        imports=(
+            Import(subject="$SYS.DEBUG.SUBSCRIBERS", account=SYSTEM.public, type="service", local_subject="count.them"),
+        ),
         revocations={KeyPair.generate(KeyKind.USER).public: NOW - 100},
         signing_keys=(SIGNING.public, UserScope(key=SCOPED.public, role="svc", template=ROLE)),
     )
@@ -165,16 +169,26 @@ def test_user_info(server: ServerProcess, enter: Callable[..., WireClient]) -> N
     expires = data.pop("expires")
     assert 0 < expires <= 500 * 10**9
     assert expires % 10**9 == 0
+    data["permissions"]["publish"]["allow"].sort()
     assert data == {
         "user": ALICE.public,
         "account": TENANT.public,
         "account_name": "tenant",
         "user_name": "alice",
         "permissions": {
-            "publish": {"allow": ["p.alice", "$SYS.REQ.>"]},
+            "publish": {"allow": ["$SYS.REQ.>", "p.alice"]},
             "subscribe": {"allow": ["_INBOX.>"]},
         },
     }
+
+
+def test_what_the_system_account_exports_by_itself(server: ServerProcess, enter: Callable[..., WireClient]) -> None:
+    client = enter(server, token())
+    client.subscribe("foo.bar", 1)
+    client.subscribe("foo.*", 2)
+    client.subscribe("_INBOX.count", 3)
+    client.publish("count.them", b"foo.bar", reply="_INBOX.count")
+    assert client.read_message().payload == b"2"
 
 
 def test_the_account(server: ServerProcess, system: WireClient, enter: Callable[..., WireClient]) -> None:
