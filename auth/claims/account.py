@@ -188,11 +188,16 @@ class AccountClaims(Claims, frozen=True, kw_only=True):
 _STORAGE_MEMBERS = frozenset(info.encode_name for info in structs.fields(StorageLimits))
 
 
+_TEMPLATE_LIMITS = {"subs": UNLIMITED, "data": UNLIMITED, "payload": UNLIMITED}
+
+
 def _shaped_scope(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     # Without a kind it would pass as a user scope by default: the kind must be said.
     entry = {"kind": "", **entry}
-    if isinstance(entry.get("template"), dict):
-        entry["template"] = shaped_grant(entry["template"])
+    template = entry.get("template", {})
+    if isinstance(template, dict):
+        # A limit that a template does not name is none: nsc leaves them out (section 12).
+        entry["template"] = {**_TEMPLATE_LIMITS, **shaped_grant(template)}
     return entry
