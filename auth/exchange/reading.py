@@ -1,4 +1,39 @@
-"""The rules file: TOML, read whole, all its faults told at once with their lines and remedies."""
+"""The rules file: TOML, read whole, all its faults told at once with their lines and remedies.
+
+    [answer]
+    signer = "issuer.nk"          # file with the seed (SA...) that signs answers: the callout's issuer
+    account = "A..."              # operator mode: public key of the callout's account; else leave it out
+    xkey = "service.xk"           # file with a curve seed (SX...), where servers seal their requests
+    lifetime_max = "1h"           # nobody stays longer without a new token
+    leeway = "30s"                # between the clocks of issuers and ours
+
+    [[issuer]]
+    name = "cluster"              # how rules call it
+    url = "https://..."           # its iss claim, exactly
+    audience = "nats"             # or a list; one must be in aud
+    jwks_url = "https://..."      # or jwks_file, or discovery_url; default: discovery below url
+    algorithms = ["RS256"]        # default: all asymmetric ones
+    insecure = false              # true: keys may come by http from elsewhere than this machine
+
+    [[account]]                   # operator mode only: the accounts that rules may name
+    name = "SHOP"
+    key = "A..."                  # its public key
+    signer = "shop.nk"            # default: that of [answer]
+
+    [[rule]]                      # the first that fits decides
+    name = "web"
+    issuer = "cluster"
+    where = { "kubernetes.io.namespace" = ["shop", "shop-*"] }   # all must hold; * stands for any text
+    account = "SHOP"
+    user = "{kubernetes.io.serviceaccount.name}"    # {claim} is replaced; default "{sub}"
+    tags = ["namespace:{kubernetes.io.namespace}"]
+    publish = ["orders.{kubernetes.io.namespace}.>"]    # or { allow = [...], deny = [...] }; subscribe likewise
+    allow_responses = true
+    lifetime = "15m"              # and never longer than the token itself
+    role_signer = "role.nk"       # operator mode: a scoped key instead of publish, subscribe and limits
+
+Also in a rule: ``subscriptions_max``, ``payload_max``, ``source_networks``, ``connection_types``.
+"""
 
 import difflib
 import re
