@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gossamer.auth.sharing.values import Export
 from gossamer.mesh.accounts.automatic import automatic_exports, automatic_imports
 from gossamer.mesh.monitor.formats import timestamp
 from gossamer.mesh.monitor.parameters import BadParameter
@@ -14,7 +15,7 @@ from gossamer.mesh.monitor.parameters import BadParameter
 if TYPE_CHECKING:
     from gossamer.auth.resolver import KnownAccount
     from gossamer.auth.sharing.resolution import Effective
-    from gossamer.auth.sharing.values import AccountSharing, Export, Import
+    from gossamer.auth.sharing.values import AccountSharing, Import, Latency
     from gossamer.auth.sharing.values import Mapping as SubjectMapping
     from gossamer.mesh.accounts.account import Account
     from gossamer.mesh.node import Node
@@ -101,13 +102,14 @@ def _shared(node: "Node", account: "Account") -> dict[str, Any]:
     exports = [_export(each) for each in sharing.exports] if sharing is not None else []
     imports = []
     if sharing is not None and effective is not None:
-        fine = {each.entry for each in (*effective.services, *effective.streams)}
-        imports = [_import(each, valid=each in fine) for each in sharing.imports]
+        exported = {each.entry: each.export for each in (*effective.services, *effective.streams)}
+        imports = [_import(each, exported.get(each)) for each in sharing.imports]
     if system is not None:
         if account is system:
             known = {row["subject"] for row in exports}
             exports += [row for row in map(_export, automatic_exports()) if row["subject"] not in known]
-        imports += [_import(each, valid=True) for each in automatic_imports(account, system)]
+        automatic = Export(kind="service", subject="")
+        imports += [_import(each, automatic) for each in automatic_imports(account, system)]
     if exports:
         fields["exports"] = exports
     if imports:
@@ -134,10 +136,7 @@ def _export(export: "Export") -> dict[str, Any]:
     if export.kind == "service":
         row["response_type"] = _STREAMED.get(export.response, export.response)
         if export.latency is not None:
-            row["service_latency"] = {
-                "sampling": export.latency.sampling or "headers",
-                "results": export.latency.subject,
-            }
+            row["service_latency"] = _latency(export.latency)
     if export.accounts:
         row["approved_accounts"] = list(export.accounts)
     if export.revocations:
@@ -145,12 +144,20 @@ def _export(export: "Export") -> dict[str, Any]:
     return row
 
 
-def _import(entry: "Import", *, valid: bool) -> dict[str, Any]:
+def _latency(latency: "Latency") -> dict[str, Any]:
+    return {"sampling": latency.sampling or "headers", "results": latency.subject}
+
+
+def _import(entry: "Import", export: "Export | None") -> dict[str, Any]:
+    """``export``: what it takes; None: it is not in force."""
     row: dict[str, Any] = {"subject": entry.subject, "account": entry.exporter}
     if entry.kind == "service":
         row["to"] = entry.local
-    row |= {"local_subject": entry.local, "type": entry.kind, "invalid": not valid, "share": entry.share}
-    return row | {"tracking": False}
+    row |= {"local_subject": entry.local, "type": entry.kind, "invalid": export is None, "share": entry.share}
+    row["tracking"] = False
+    if export is not None and export.latency is not None and entry.kind == "service":
+        row["latency"] = _latency(export.latency)
+    return row
 
 
 # --- what its JWT says --------------------------------------------------------------------------------------------
