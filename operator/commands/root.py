@@ -68,7 +68,7 @@ COMMANDS = {
     "backup": Entry(f"{_HERE}.backup", "backup", "Make, check and restore encrypted backups.", _STORE),
     "env": Entry(f"{_HERE}.env", "env", "Show the folders and the context, or set the context.", _STORE),
     "explain": Entry(
-        f"{_HERE}.explain", "explain", "Which rule lets a user publish or subscribe, or refuses it.", _OBJECTS
+        f"{_HERE}.explain", "explain", "The way of a message: who decides, who gets it, where it stops.", _OBJECTS
     ),
     "generate": Entry(
         f"{_HERE}.generate", "generate", "Write configurations, profiles, contexts and diagrams.", _STORE
