@@ -71,6 +71,25 @@ def test_an_answer_under_way_is_dropped_when_its_import_ends(running):
     assert running.importer.read_messages_until_pong() == []
 
 
+def test_sharing_begins_and_ends_for_who_is_here(running):
+    def asked():
+        running.importer.publish("ask.1", b"r")
+        running.importer.ping()
+        (request,) = running.exporter.read_messages_until_pong()
+        return b'"user":"b"' in request.headers
+
+    def imports(share):
+        return shape([service("q.*")], [take_service("A", "q.*", "ask.*", share=share)])
+
+    assert not asked()
+    running.follow(imports(True))
+    assert asked()
+    running.follow(imports(False))
+    assert not asked()
+    running.follow(imports(True))
+    assert asked()
+
+
 CYCLE = {
     "service": Shape(
         A={"exports": [service("a.*")], "imports": [take_service("B", "b.x", "a.x")]},
