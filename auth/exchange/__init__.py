@@ -15,8 +15,9 @@ or run it as a service: ``gossamer callout serve --rules rules.toml ...``.
 """
 
 from gossamer.auth.exchange.exchange import Exchange, RequestError
+from gossamer.auth.exchange.faults import Fault, RulesError
 from gossamer.auth.exchange.outcomes import BYTES_MAX, Cause, Denied, Granted, Needed
-from gossamer.auth.exchange.reading import Fault, RulesError, parse_rules, read_rules
+from gossamer.auth.exchange.reading import parse_rules, read_rules
 from gossamer.auth.exchange.rules import Condition, Issuer, Rule, Rules, Target
 
 __all__ = [

@@ -42,10 +42,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
 from gossamer.auth.claims import ResponseGrant, SubjectList, UserGrant
 from gossamer.auth.decisions import CONNECTION_TYPES
+from gossamer.auth.exchange.faults import Fault, RulesError
 from gossamer.auth.exchange.lines import Lines
 from gossamer.auth.exchange.rules import (
     ALGORITHMS,
@@ -76,27 +75,6 @@ _RULE_KEYS = (
     "lifetime", "subscriptions_max", "payload_max", "source_networks", "connection_types",
 )  # fmt: skip
 _DIRECTION_KEYS = ("allow", "deny")
-
-
-class Fault(Struct, frozen=True):
-    """What is wrong, where (``file:line``), and what to do."""
-
-    place: str
-    text: str
-    remedy: str
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.place}: {self.text}; {self.remedy}"
-
-
-class RulesError(Exception):
-    """A rules file that cannot be used; ``faults`` has everything that is wrong with it, in the order of its lines."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        """At least one fault."""
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
 
 
 def read_rules(path: str | Path, *, xkey_file: str | Path = "") -> Rules:

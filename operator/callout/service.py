@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from gossamer.auth.callout.question import SUBJECT, XKEY_HEADER
-from gossamer.auth.exchange import Exchange, Granted, RequestError
+from gossamer.auth.exchange import Exchange, Granted, RequestError, Rules
 from gossamer.operator.callout.driving import examine
 from gossamer.operator.callout.fetching import Fetcher
 from gossamer.operator.failure import Failure
@@ -90,6 +90,11 @@ class ExchangeService:
         server = self._client.connected_url
         self._log(f"answering {SUBJECT} of {server.netloc.rpartition('@')[2] if server else '?'} as {connection.queue}")
 
+    def follow(self, exchange: Exchange) -> None:
+        """Answer by other rules from now on; requests in work end by the old ones."""
+        self._exchange = exchange
+        self._log(f"[INF] following {len(exchange.rules.rules)} rules of {len(exchange.rules.issuers)} issuers")
+
     async def stop(self) -> None:
         """Take no more requests, answer those that are here, and leave."""
         if self._client is None:
@@ -128,14 +133,14 @@ class ExchangeService:
             self._log(f"[ERR] a request could not be answered: {error!r}")
 
     async def _answer(self, message: Msg) -> None:
-        xkey = (message.headers or {}).get(XKEY_HEADER, "")
+        exchange, xkey = self._exchange, (message.headers or {}).get(XKEY_HEADER, "")
         try:
-            request = self._exchange.opened(message.data, xkey, time.time())
+            request = exchange.opened(message.data, xkey, time.time())
         except RequestError as error:
             self.counts["broken"] += 1
             self._log(f"[WRN] {error}")
             return
-        outcome = await examine(self._exchange, self._exchange.token_of(request), self._fetcher)
+        outcome = await examine(exchange, exchange.token_of(request), self._fetcher)
         who = f"client {request.client.host} cid:{request.client.id} of server {request.server.name}"
         now = time.time()
         if isinstance(outcome, Granted):
@@ -145,7 +150,7 @@ class ExchangeService:
         else:
             self.counts["denied"] += 1
             self._log(f"[WRN] denied: {outcome.cause}: {outcome.text}; {who}")
-        await message.respond(self._exchange.answer(request, outcome, xkey, now))
+        await message.respond(exchange.answer(request, outcome, xkey, now))
 
     # --- the connection -------------------------------------------------------------------------------------------
     async def _on_error(self, error: Exception) -> None:
@@ -159,14 +164,24 @@ class ExchangeService:
         self._log("[INF] the connection is back")
 
 
-async def serve(exchange: Exchange, connection: Connection, *, authorities: str = "") -> None:
-    """Run until INT or TERM. Raises Failure if it cannot begin."""
+async def serve(read: Callable[[], Rules], connection: Connection, *, authorities: str = "") -> None:
+    """Run until INT or TERM; HUP reads the rules again, which stay as they were if they cannot be used. ``read`` gives
+    the rules. Raises Failure if it cannot begin, and what ``read`` raises."""
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
+    exchange = Exchange(read())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end.set)
     async with Fetcher(authorities=authorities) as fetcher:
         service = ExchangeService(exchange, fetcher)
+
+        def reread() -> None:
+            try:
+                service.follow(Exchange(read()))
+            except Failure as failure:
+                log_line(f"[ERR] the rules stay as they were: {failure.line()}")
+
+        loop.add_signal_handler(signal.SIGHUP, reread)
         await service.start(connection)
         try:
             while not end.is_set():

@@ -38,7 +38,7 @@ def callout() -> None:
 def serve(
     rules_file: str, urls: tuple[str, ...], credentials: str, nkey_seed: str, queue: str, xkey_file: str, ca: str
 ) -> None:
-    """Answer servers that ask who may come in, until INT or TERM."""
+    """Answer servers that ask who may come in, until INT or TERM. HUP reads the rules again."""
     from gossamer.operator.callout.service import Connection
     from gossamer.operator.callout.service import serve as run
 
@@ -46,7 +46,7 @@ def serve(
         if name and not Path(name).expanduser().is_file():
             raise usage(f"there is no file {name}", "name a file that this user may read")
     connection = Connection(urls=urls, credentials=credentials, nkey_seed=nkey_seed, queue=queue)
-    asyncio.run(run(Exchange(_read(rules_file, xkey_file)), connection, authorities=ca))
+    asyncio.run(run(lambda: _read(rules_file, xkey_file), connection, authorities=ca))
 
 
 @callout.command()

@@ -5,6 +5,7 @@ import base64
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -298,6 +299,19 @@ def test_the_stay_is_short(shared, platform, visit):
     server, _ = shared()
     visitor = visit(server, auth_token=platform.token(sub="brief", **{"kubernetes.io": None})).admitted()
     visitor.refused("User Authentication Expired")
+
+
+def test_other_rules_without_a_restart(server, serving, rules, platform, visit):
+    service = serving(server, rules)
+    good = rules.read_text()
+    rules.write_text(good.replace('"shop"', "7"))
+    service.process.send_signal(signal.SIGHUP)
+    service.wait_for("[ERR] the rules stay as they were")
+    visit(server, auth_token=platform.token()).admitted()
+    rules.write_text(good.replace('"shop"', '"bank"'))
+    service.process.send_signal(signal.SIGHUP)
+    service.wait_for("following 2 rules of 1 issuers")
+    visit(server, auth_token=platform.token()).refused()
 
 
 def test_two_share_the_work(server, serving, rules, platform, visit):
