@@ -2,10 +2,12 @@
 
 import json
 import re
+import time
 
 import pytest
 from shapes import Shape, service, stream, take_service
 
+THRESHOLD_NS = 400_000_000
 SHAPE = Shape(
     extra="server_name: X1\n",
     A={
@@ -14,6 +16,7 @@ SHAPE = Shape(
             service("shared.*"),
             service("st.*", response_type="Stream"),
             service("ch.*", response_type="Chunked"),
+            service("late.*", response_type="Stream", response_threshold_ns=THRESHOLD_NS),
             service("two.*.*"),
             service("all.>"),
             service("pos.*", account_token_position=2),
@@ -28,6 +31,7 @@ SHAPE = Shape(
             take_service("A", "shared.*", share=True),
             take_service("A", "st.*"),
             take_service("A", "ch.*"),
+            take_service("A", "late.*"),
             take_service("A", "two.*.*", "turn.$2.$1"),
             take_service("A", "all.>", "every.>"),
             take_service("A", "pos.{B}", "pos"),
@@ -186,6 +190,28 @@ def test_a_stream_of_answers_ends_with_an_empty_one(here, subject):
     answers = client.read_messages_until_pong()
     assert [answer.payload for answer in answers] == [b"1", b"2", b"", b"3", b""]
     assert {answer.subject for answer in answers} == {b"inb.1"}
+
+
+@pytest.mark.parametrize("mode", ["config"])
+def test_each_answer_of_a_stream_begins_the_threshold_anew(here):
+    """nats-server looks only once in a threshold: an answer may be up to two of them late."""
+    server, client = served(here, "late.1"), asking(here)
+    client.publish("late.1", reply="inb.1")
+    client.ping()
+    reply = only(server).reply.decode()
+    for payload in (b"1", b"2", b"3"):
+        pause(0.75)
+        server.publish(reply, payload)
+        assert client.read_message().payload == payload
+    pause(2.5)
+    server.publish(reply, b"late")
+    server.ping()
+    assert client.read_messages_until_pong() == []
+
+
+def pause(thresholds):
+    """Time itself is what is tested here."""
+    time.sleep(thresholds * THRESHOLD_NS / 1e9)
 
 
 def test_wildcards_in_another_order_and_a_tail(here):
