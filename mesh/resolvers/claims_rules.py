@@ -21,12 +21,12 @@ class ClaimsRefused(Exception):
         self.account = account
 
 
-def decoded(text: str, what: str) -> AccountClaims:
-    """The claims of an account JWT. Raises ClaimsRefused."""
+def decoded(text: str, what: str, account: str = "n/a") -> AccountClaims:
+    """The claims of an account JWT; ``account``: whom it was pushed for. Raises ClaimsRefused."""
     try:
         return decode_as(AccountClaims, text)
     except TokenError as error:
-        raise ClaimsRefused("n/a", f"{what} resulted in error", str(error)) from None
+        raise ClaimsRefused(account, f"{what} resulted in error", str(error)) from None
 
 
 def assessed(
@@ -36,7 +36,7 @@ def assessed(
     may be stored. Raises ClaimsRefused."""
     faults = blocking(validate(claims, 0), times=False)
     if faults:
-        shown = "jwt" if what == "jwt update" else what.removesuffix(" update")
+        shown = "jwt" if what == "jwt update" else what
         raise ClaimsRefused(claims.subject, f"{shown} validation failed", f"validation errors: [{' '.join(faults)}]")
     if claims.subject != key:
         raise ClaimsRefused(key, f"{what} resulted in error", "subject does not match jwt content")

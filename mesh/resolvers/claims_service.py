@@ -78,12 +78,13 @@ class ClaimsService:
         settings, what = self.settings, self._what
         if self._store is None and not text:
             raise ClaimsRefused(key, "jwt update error", "request body is empty")
-        claims = decoded(text, what)
+        full = settings.kind == "full"
+        claims = decoded(text, what, "n/a" if full or not key else key)
         key = key or claims.subject
-        account = assessed(claims, text, key, self._live.trust, what=what, accept_untrusted=settings.accept_untrusted)
         held = self._live.loaded(key)
-        if settings.kind != "full" and held is None:
+        if not full and held is None and claims.subject == key:
             return key, f"{what} skipped"
+        account = assessed(claims, text, key, self._live.trust, what=what, accept_untrusted=settings.accept_untrusted)
         self._check_rollback(key, account, held)
         if self._store is not None:
             try:

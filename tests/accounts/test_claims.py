@@ -19,14 +19,9 @@ LIST, PACK, DELETE = "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK", "$SYS.REQ.C
 
 
 @pytest.fixture
-def own(start_server, operator, house):
-    """A full resolver that nobody else pushes to."""
-    return start_server(config=operator.config(house.FULL))
-
-
-@pytest.fixture
-def asker(own, operator, system):
-    return system(own, operator)
+def asker(admin):
+    """Of the shared server."""
+    return admin
 
 
 def packed(asker, body=b""):
@@ -60,7 +55,28 @@ def test_three_ways_to_push(asker, tenant):
         assert {"name", "host", "id", "ver", "seq", "time"} <= answer["server"].keys()
 
 
-def test_what_is_no_account_of_that_name(asker, tenant, own):
+@pytest.mark.parametrize(("kind", "said"), [("cache", "jwt update cache"), ("MEMORY", "jwt update")])
+def test_other_resolvers_in_the_same_words(start_server, operator, tenant, system, kind, said):
+    """Per account: a cache and MEMORY answer alike, and name the account of the subject in their errors."""
+    resolver = kind if kind == "MEMORY" else '{ type: cache, dir: "jwt", timeout: "200ms" }'
+    server = start_server(config=operator.config(resolver))
+    asker = system(server, operator)
+    account, other = tenant(), tenant(exports=(Export(subject="a b", type="stream"),))
+    for key, body, expected in (
+        (account.public, "x", f"{said} resulted in error - expected 3 chunks"),
+        (account.public, account.user().token, f"{said} resulted in error - not account claim"),
+        (operator.system.public, account.jwt(), f"{said} resulted in error - subject does not match jwt content"),
+        (account.public, account.jwt(), 200),
+        (other.public, other.jwt(), 200),
+    ):
+        answer = asker.ask_json(f"$SYS.REQ.ACCOUNT.{key}.CLAIMS.UPDATE", body)
+        if expected == 200:
+            assert answer["data"] == {"account": key, "code": 200, "message": f"{said} skipped"}
+        else:
+            assert answer["error"] == {"account": key, "code": 500, "description": expected}
+
+
+def test_what_is_no_account_of_that_name(asker, tenant):
     account, other = tenant(), tenant()
     update = f"$SYS.REQ.ACCOUNT.{other.public}.CLAIMS.UPDATE"
     for subject, token, named, text in (
@@ -90,14 +106,14 @@ def test_claims_that_are_not_valid(asker, tenant):
 
 
 @pytest.mark.only_server("gossamer", reason="nats-server answers 200 and stores it (section 26.3)")
-def test_a_signer_that_nobody_trusts(asker, tenant, enter, own):
+def test_a_signer_that_nobody_trusts(asker, tenant, enter, full):
     account = tenant()
     for signer in (account.keys, KeyPair.generate(KeyKind.OPERATOR)):
         answer = asker.push(account.jwt(signer=signer))
         assert answer["error"]["description"] == ERROR + "account validation failed"
     assert asker.ask(f"$SYS.REQ.ACCOUNT.{account.public}.CLAIMS.LOOKUP") == [b""]
     asker.pushed(account.jwt())
-    client = enter(own, account.user())
+    client = enter(full, account.user())
     assert asker.push(account.jwt(signer=account.keys))["error"]["code"] == 500
     client.ping()
 
@@ -128,8 +144,9 @@ def test_look_up(asker, tenant):
     asker.ping()  # no answer at all
 
 
-def test_list_and_pack(asker, operator, tenant):
-    """Checklist 64 and 65."""
+def test_list_and_pack(start_server, operator, tenant, system, house):
+    """Checklist 64 and 65, on a server to which nobody else pushes."""
+    asker = system(start_server(config=operator.config(house.FULL)), operator)
     accounts = [tenant(), tenant()]
     tokens = {account.public: account.jwt() for account in accounts}
     for token in tokens.values():

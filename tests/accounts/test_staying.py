@@ -1,6 +1,6 @@
 """Who is in when its account changes is treated as if it came now (spec auth 24.1): the authenticator is the oracle."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -83,6 +83,7 @@ def decide(claims, attempt):
     return Authenticator(SETTINGS, resolver).decide(attempt, NOW)
 
 
+@settings(max_examples=60)
 @given(accounts, accounts, st.sampled_from([ACCOUNT, FIRST, SECOND, SCOPED]), grants)
 def test_as_if_it_came_now(before, now, signer, grant):
     attempt = attempt_of(signer, grant)
@@ -101,6 +102,7 @@ def test_as_if_it_came_now(before, now, signer, grant):
         assert getattr(outcome, name) == getattr(fresh, name), name
 
 
+@settings(max_examples=30)
 @given(accounts, st.sampled_from([ACCOUNT, FIRST, SCOPED]), grants)
 def test_nothing_has_changed(claims, signer, grant):
     admission = decide(claims, attempt_of(signer, grant))
