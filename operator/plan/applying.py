@@ -13,7 +13,7 @@ is left.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct, field, structs
 
@@ -42,6 +42,9 @@ class Servers:
 
     def delete(self, accounts: Sequence[str]) -> None:
         """Remove accounts, by their keys, from every server. Raises Failure when one has not."""
+
+    def bring(self, accounts: Iterable[Stored[AccountClaims]]) -> None:
+        """Give the servers those of these accounts that some of them has not. Raises Failure like ``push``."""
 
 
 class Done(Struct, kw_only=True):
@@ -95,6 +98,8 @@ class Applying:
         self._servers.push(last)
         if gone:
             self._servers.delete(gone)
+        store = reopened(self._workspace, self._operator).store
+        self._servers.bring(store.account(self._operator, entry.name) for entry in work.accounts)
         self._clock("final push", started)
         return self.done
 

@@ -1,10 +1,10 @@
 """A plan beside the live mesh: what the servers have, whom the plan would cut, and giving them what it makes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gossamer.auth.claims import AccountClaims
 from gossamer.auth.jwt import TokenError, decode_as
@@ -79,11 +79,23 @@ def look(workspace: Workspace, reach: Reach, plan: Plan, wanted: dict[str, Accou
             unheard=await mesh.unheard(),
             unseen=tuple(label for key, label in labels.items() if key not in lists),
             differences=tuple(differences),
-            struck=tuple(dict.fromkeys(found)),
+            struck=_once(found),
             state=state.hexdigest(),
         )
 
     return on_mesh(workspace, reach, [Errand.PULL, Errand.CONNECTIONS], question, now=now)
+
+
+def _once(found: Sequence[Struck]) -> tuple[Struck, ...]:
+    """Each connection once, with all that closes it."""
+    by_name: dict[str, Struck] = {}
+    for one in found:
+        known = by_name.get(one.connection)
+        if known is None:
+            by_name[one.connection] = one
+        elif one.why not in known.why.split(", "):
+            by_name[one.connection] = structs.replace(known, why=f"{known.why}, {one.why}")
+    return tuple(by_name.values())
 
 
 def _by_list(server: str, listed: frozenset[str], wanted: dict[str, AccountClaims]) -> list[ServerDifference]:
@@ -151,6 +163,23 @@ class MeshServers(Servers):
                 self.pushed[stored.claims.name] = [server.label for server in report.servers]
 
         on_mesh(self._workspace, self._reach, [Errand.PUSH, Errand.PULL], question, now=self._now)
+
+    def bring(self, accounts: Iterable[Stored[AccountClaims]]) -> None:
+        """Push what some server has not: left over from an apply without a push, or with one that failed."""
+        asked = [stored for stored in accounts if stored.claims.name not in self.pushed]
+        if not asked:
+            return
+
+        async def question(mesh: Mesh) -> list[Stored[AccountClaims]]:
+            stores = len(await mesh.lists())
+            copies = await mesh.copies_of(stored.claims.subject for stored in asked)
+            return [
+                stored
+                for stored in asked
+                if sum(copy.strip() == stored.token for copy in copies[stored.claims.subject]) < stores
+            ]
+
+        self.push(on_mesh(self._workspace, self._reach, [Errand.PULL], question, now=self._now))
 
     async def _verify(self, mesh: Mesh, accounts: Sequence[Stored[AccountClaims]]) -> None:
         lists = await mesh.lists()
