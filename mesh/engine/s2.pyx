@@ -2,8 +2,8 @@
 """S2: the compression that server links of NATS negotiate (routes section 7, leafnodes section 5.2).
 
 The stream is Snappy's framing with S2 blocks: chunks of one type byte, a 24-bit length, a masked CRC-32C of the data,
-and the data plain or as a block. A block is a varint of its length, then literals and copies; S2 adds copies that repeat
-the last offset. A writer starts every flush with the stream's identifier; a reader takes any mixture of chunks.
+and the data plain or as a block. A block is a varint of its length, then literals and copies; S2 adds copies that
+repeat the last offset. A writer starts every flush with the stream's identifier; a reader takes any mixture of chunks.
 
 Written from the format's description, measured against captures of nats-server (``s2-frames.json``).
 """
