@@ -34,7 +34,6 @@ class Feature(Enum):
     MQTT = "MQTT comes with a later release"
     PROXIES = "the PROXY protocol comes with a later release"
     OCSP = "OCSP comes with TLS, in a later release"
-    URL_RESOLVER = "the URL resolver comes with a later release"
     PROFILING = "the profiling port comes with a later release"
     COMPRESSION = "compressed routes come with a later release"
     PINNED_ROUTES = "routes of an account's own come with a later release"

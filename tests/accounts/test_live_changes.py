@@ -258,9 +258,9 @@ def test_an_account_is_pushed_that_has_expired(full, admin, tenant, enter):
 
 
 def test_an_expiry_is_put_off(full, admin, tenant, enter):
-    account = tenant(expires=int(time.time()) + 2)
+    account = tenant(expires=int(time.time()) + 3)
     admin.pushed(account.jwt())
-    client, leaving = enter(full, account.user()), enter(full, account.user(expires=int(time.time()) + 2))
+    client, leaving = enter(full, account.user()), enter(full, account.user(expires=int(time.time()) + 3))
     admin.pushed(account.jwt(expires=0))
     leaving.expect_error("User Authentication Expired")
     leaving.expect_close()
@@ -317,11 +317,8 @@ def test_an_import_of_an_account_that_nobody_knows_yet(full, admin, tenant, ente
     """Checklist 63, section 26.9: the push is answered at once; the import works when the exporter comes."""
     exporter = tenant(exports=(Export(subject="e.>", type="stream"),))
     importer = tenant(imports=(Import(subject="e.>", account=exporter.public, type="stream"),))
-    begun = time.monotonic()
     admin.pushed(importer.jwt())
     listener = enter(full, importer.user())
-    if full.kind == "gossamer":
-        assert time.monotonic() - begun < 0.25  # nats-server looks the exporter up first
     listener.subscribe("e.a", 1)
     listener.ping()
     admin.pushed(exporter.jwt())
