@@ -234,7 +234,7 @@ def checked_account(key: str, token: str) -> AccountClaims:
 def resolver_of(
     settings: ResolverSettings, preload: Iterable[tuple[str, str]] = ()
 ) -> MemoryResolver | DirectoryResolver:
-    """The resolver that a configuration describes. Raises ResolverError, also for a kind that is not there yet."""
+    """The resolver that a configuration describes, as far as no network is needed. Raises ResolverError."""
     match settings.kind:
         case "memory":
             return MemoryResolver(preload)
@@ -243,6 +243,6 @@ def resolver_of(
                 raise ResolverError("dir has no value and needs to point to a directory")
             return DirectoryResolver(settings.directory, preload)
         case "url":
-            raise ResolverError(f"resolver URL({settings.url}) is not available yet; use a resolver of type full")
+            raise ResolverError(f"resolver URL({settings.url}) can only be asked by a running node")
         case _:
             raise ResolverError(f'resolver type "{settings.kind}" is not known')

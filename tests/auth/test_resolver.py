@@ -114,7 +114,7 @@ def test_the_resolver_of_a_configuration(tmp_path):
         assert resolver.keys() == [ACCOUNT]
     with pytest.raises(ResolverError, match="dir has no value"):
         resolver_of(ResolverSettings(kind="full"))
-    with pytest.raises(ResolverError, match=r"URL\(http://x\) is not available yet"):
+    with pytest.raises(ResolverError, match=r"URL\(http://x\) can only be asked by a running node"):
         resolver_of(ResolverSettings(kind="url", url="http://x"))
     with pytest.raises(ResolverError, match="not known"):
         resolver_of(ResolverSettings(kind="tape"))
