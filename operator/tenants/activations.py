@@ -172,7 +172,9 @@ def revoke_activation(
     claims = workspace.store.account(operator, account).claims
     export = find_export(claims, subject, kind)
     key = EVERYBODY if target == EVERYBODY else account_key(workspace, operator, target)
-    moment = max(at or now, export.revocations.get(key, 0))
+    # Grants that follow a revocation closely run ahead of the clock: without a moment of its own it covers them too.
+    held = [g.issued for g in grants(workspace, operator, account, now) if g.export == subject and key in ("*", g.key)]
+    moment = max(at or max([now, *held]), export.revocations.get(key, 0))
     outcome = Outcome()
     outcome.note(f"revoked what {target} was granted of the {export.type} {subject!r}")
     _put_revocations(workspace, operator, account, export, export.revocations | {key: moment}, outcome, now, wish)
@@ -182,7 +184,7 @@ def revoke_activation(
             f"the {export.type} {subject!r} is public: everybody may import it all the same",
             "make it private with: gossamer export edit --private",
         )
-    elif moment > (at or now):
+    elif at and moment > at:
         outcome.warn("never-earlier", f"{target} is revoked until a later time already: that stays")
     return outcome
 

@@ -36,11 +36,18 @@ def close_account(
         outcome.note(f"account {account!r} is so already")
         return outcome
 
+    moments = [
+        workspace.store.user(operator, account, name).claims.issued_at
+        for name in workspace.store.users(operator, account)
+    ]
+    # Versions that follow each other closely run ahead of the clock: they are void too.
+    moment = max([now, claims.revocations.get(EVERYBODY, 0), *moments])
+
     def change(before: AccountClaims) -> AccountClaims:
         return structs.replace(
             before,
             limits=structs.replace(before.limits, connections=0, leafnodes=0),
-            revocations=before.revocations | {EVERYBODY: max(now, before.revocations.get(EVERYBODY, 0))},
+            revocations=before.revocations | {EVERYBODY: moment},
         )
 
     outcome.note(f"closed account {account!r}: nobody may connect, everything issued until now is void")

@@ -17,6 +17,9 @@ from gossamer.operator.tenants.exports import checked_subject, export_for, expor
 from gossamer.operator.tenants.result import Outcome
 from gossamer.operator.tenants.sharing import judge_change, refusals
 
+#: How far versions that follow each other closely may run ahead of the clock.
+AHEAD_S_MAX = 60
+
 
 class ImportEdit(Struct, frozen=True, kw_only=True):
     """Changes to an import; what is None stays."""
@@ -268,13 +271,13 @@ def _granted(
         exporter.name,
         subject,
         importer.subject,
-        # Whoever grants anew means it: not in the second of the revocation.
-        now=max(now, until + 1) if until <= now else now,
+        # Whoever grants anew means it: not in the second of the revocation, nor in one just ahead of the clock.
+        now=max(now, until + 1) if until <= now + AHEAD_S_MAX else now,
         kind=kind,
         expires=edit.grant_expires,
     )
     outcome.note(f"account {exporter.name!r} granted {importer.name!r} the {kind} {subject!r}")
-    if until > now:
+    if until > now + AHEAD_S_MAX:
         outcome.warn("revoked", f"account {exporter.name!r} revokes what is granted now: the activation does not count")
     return token
 

@@ -41,14 +41,14 @@ def revoke(
     Returns what was done and the entries as they stand. An entry that is later already stays, with a warning.
     """
     claims = workspace.store.account(operator, account).claims
-    moment = at or now
     keys = [revocation_key(workspace, operator, account, text) for text in dict.fromkeys(whom)]
     outcome = Outcome()
-    later = {key: claims.revocations[key] for key in keys if claims.revocations.get(key, moment) > moment}
-    for key in keys:
+    moments = {key: at or _until_now(workspace, operator, account, key, now) for key in keys}
+    later = {key for key, moment in moments.items() if claims.revocations.get(key, moment) > moment}
+    for key, moment in moments.items():
         if key not in later and claims.revocations.get(key) != moment:
             outcome.note(f"revoked {'everybody' if key == EVERYBODY else key}")
-    merged = claims.revocations | {key: moment for key in keys if key not in later}
+    merged = claims.revocations | {key: moment for key, moment in moments.items() if key not in later}
     after = amend(
         workspace,
         operator,
@@ -58,13 +58,16 @@ def revoke(
         now=now,
         wish=wish,
     )
-    for key in later:
+    for key in keys:
+        if key not in later or not at:
+            # Later all the same, with no moment asked for: it is revoked until now, which is what was meant.
+            continue
         outcome.warn(
             "never-earlier",
             f"{key} is revoked until a later time already: that stays",
             "to let it in again, delete the entry",
         )
-    if EVERYBODY in keys and moment < now:
+    if EVERYBODY in keys and at and at < now:
         outcome.warn(
             "past-moment",
             "what was issued after that moment stays valid, as does what users issued since were given",
@@ -153,6 +156,13 @@ def revocation_key(workspace: Workspace, operator: str, account: str, text: str)
     if is_public(text):
         raise usage(f"{text} is not the key of a user", "revocations name users: U...")
     return workspace.store.user(operator, account, text).claims.subject
+
+
+def _until_now(workspace: Workspace, operator: str, account: str, key: str, now: int) -> int:
+    """Now, or the time of what was issued last: versions of a claim that follow each other closely run ahead of the
+    clock, as no two of them share a second."""
+    issued = [_identity(workspace, operator, account, name) for name in workspace.store.users(operator, account)]
+    return max([now, *(moment for subject, moment in issued if key in (EVERYBODY, subject))])
 
 
 def _identity(workspace: Workspace, operator: str, account: str, name: str) -> tuple[str, int]:

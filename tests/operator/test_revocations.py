@@ -84,6 +84,20 @@ def test_never_earlier(account: Path, home: Path) -> None:
     assert (revoked(account), fingerprint(home)) == (before, files)
 
 
+def test_versions_that_run_ahead_of_the_clock_are_covered(account: Path) -> None:
+    """No two versions share a second, so quick edits are issued in the seconds to come."""
+    for subject in ("a", "b", "c", "d"):
+        run_ok("user", "edit", "ann", "-a", "A", "--allow-pub", subject)
+    issued = decode_as(UserClaims, (account / "users" / "ann.jwt").read_text()).issued_at
+    assert issued > time.time() + 1
+    assert run_ok("revocation", "create", "ann", "-a", "A", "--json").data["affected"] == ["ann"]
+    assert revoked(account)[key_of(account, "ann")] >= issued
+    assert run_ok("revocation", "create", "*", "-a", "A", "--json").data["affected"] == ["ann", "bob"]
+    run_ok("revocation", "delete", "*", "ann", "-a", "A")
+    run_ok("account", "close", "A")
+    assert revoked(account)["*"] >= issued
+
+
 def test_deleted(account: Path) -> None:
     run_ok("revocation", "create", "ann", "bob", "-a", "A")
     answer = run_ok("revocation", "delete", "ann", "-a", "A")

@@ -312,6 +312,16 @@ def test_activations_revoked(path: Path) -> None:
     assert run_ok("activation", "list", "-a", "A", "--json").data["grants"][0]["problem"] == ""
 
 
+def test_grants_that_run_ahead_of_the_clock_are_covered(path: Path) -> None:
+    run_ok("export", "create", "q", "-a", "A", "--private")
+    run_ok("import", "create", "-a", "B", "--from", "A", "--subject", "q")
+    for _ in range(3):
+        run_ok("activation", "revoke", "-a", "A", "-s", "q", "-t", "B")
+        assert run_ok("activation", "list", "-a", "A", "--json").data["grants"][0]["problem"] == "it is revoked"
+        run_ok("import", "edit", "q", "-a", "B")
+        assert run_ok("activation", "list", "-a", "A", "--json").data["grants"][0]["problem"] == ""
+
+
 def test_an_export_made_private_says_who_needs_a_grant(path: Path) -> None:
     run_ok("export", "create", "q", "-a", "A")
     run_ok("import", "create", "-a", "B", "--from", "A", "--subject", "q")
