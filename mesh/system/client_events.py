@@ -32,8 +32,11 @@ DISCONNECT = "io.nats.server.advisory.v1.client_disconnect"
 DENIED = "io.gossamer.advisory.v1.denied"
 #: Published in the account that somebody could not come into (section 3).
 AUTHENTICATION_ERROR = b"$SYS.ACCOUNT.CLIENT.AUTH.ERR"
-#: What happened and is not told yet; more than that is told at once.
+#: What happened and is not told yet; beyond it a slice is told with each new thing that happens.
 NOTED_MAX = 5000
+#: How long telling may keep the loop before everything else has its turn, and events between two looks at the clock.
+SLICE_NS = 3_000_000
+_STRIDE = 16
 
 _AUTHENTICATION = frozenset(
     (CloseReason.AUTHENTICATION_VIOLATION, CloseReason.PROXY_NOT_TRUSTED, CloseReason.PROXY_REQUIRED)
@@ -73,8 +76,8 @@ class ClientEvents:
         self._node.clients.watcher = self
 
     def stop(self) -> None:
-        self.tell()
         self._loop = None
+        self.tell()
 
     # --- ClientWatcher --------------------------------------------------------------------------------------------
     def admitted(self, client: "Client") -> None:
@@ -118,19 +121,29 @@ class ClientEvents:
             self.tell()
 
     def tell(self) -> None:
-        """All that was noted, in its order; what nobody hears costs one question for each subject."""
+        """What was noted, in its order, for one slice of time; the rest has its turn after everything else."""
         noted, self._noted = self._noted, []
         heard: dict[tuple[bytes, int], bool] = {}
-        for happened in noted:
-            if isinstance(happened, Came):
-                self._counts.tell_of(happened.account)
-                self._tell(heard, _subject(happened.account.name, b"CONNECT"), partial(self._came, happened))
-            elif isinstance(happened, Went):
-                self._went(heard, happened)
-            else:
-                subject = _subject(happened.account or GLOBAL_ACCOUNT, b"GOSSAMER.DENIED")
-                self._tell(heard, subject, partial(self._denied, happened))
+        clock = self._node.world.clock
+        end_ns = clock.monotonic_ns() + SLICE_NS
+        for position, happened in enumerate(noted, 1):
+            self._tell_of(heard, happened)
+            if position % _STRIDE == 0 and self._loop is not None and clock.monotonic_ns() >= end_ns:
+                self._noted = noted[position:]
+                if self._noted:
+                    self._loop.call_soon(self.tell)
+                    return
         self._counts.tell()
+
+    def _tell_of(self, heard: dict[tuple[bytes, int], bool], happened: "Came | Went | Denial") -> None:
+        if isinstance(happened, Came):
+            self._counts.tell_of(happened.account)
+            self._tell(heard, _subject(happened.account.name, b"CONNECT"), partial(self._came, happened))
+        elif isinstance(happened, Went):
+            self._went(heard, happened)
+        else:
+            subject = _subject(happened.account or GLOBAL_ACCOUNT, b"GOSSAMER.DENIED")
+            self._tell(heard, subject, partial(self._denied, happened))
 
     def _tell(
         self, heard: dict[tuple[bytes, int], bool], subject: bytes, compose: Callable[[], Any], account: int = 0

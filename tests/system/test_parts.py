@@ -23,15 +23,17 @@ SECOND_NS = 1_000_000_000
 
 
 class Clock:
-    """Stands still until it is turned."""
+    """Stands still until it is turned, or goes on a step each time it is looked at."""
 
     def __init__(self) -> None:
         self.now_ns = 1_700_000_000 * SECOND_NS
+        self.step_ns = 0
 
     def wall_ns(self) -> int:
         return self.now_ns
 
     def monotonic_ns(self) -> int:
+        self.now_ns += self.step_ns
         return self.now_ns
 
 
@@ -176,6 +178,28 @@ def test_numbers_of_one_moment_are_told_once() -> None:
         assert len({body["id"] for subject, body in said if subject.endswith("CONNECT")}) == 10
         numbered = [body["server"]["seq"] for _, body in said]
         assert numbered == list(range(numbered[0], numbered[0] + len(said)))
+
+    run(check)
+
+
+def test_much_is_told_in_slices() -> None:
+    async def check(desk: Desk) -> None:
+        desk.come(9, "sys")
+        await desk.turn()
+        desk.listened()
+        desk.said()
+        for link in range(100, 300):
+            desk.come(link, "uA0")
+        desk.node.pump.finish()
+        desk.clock.step_ns = 1_000_000  # from now on each look at the clock costs a millisecond
+        told: list[int] = []
+        turns = 0
+        while len(told) < 200:
+            await asyncio.sleep(0)
+            turns += 1
+            told += [body["client"]["id"] for subject, body in desk.said() if subject == "$SYS.ACCOUNT.A0.CONNECT"]
+        assert told == list(range(100, 300))
+        assert turns > 2
 
     run(check)
 
