@@ -120,6 +120,18 @@ def test_nobody_serves(sides):
     assert (record["status"], record["description"]) == (503, "Service Unavailable")
 
 
+@pytest.mark.only_server("nats-server", reason="our engine waits for the threshold and then reports 504")
+def test_a_requestor_that_hangs_up(sides):
+    here, server, _ = sides
+    client = here.join("B")
+    client.subscribe("gone", "g")
+    client.publish("slow", b"hi", reply="gone")
+    assert server.read_message().payload == b"hi"
+    client.close()
+    _, record = record_of(server)
+    assert (record["status"], record["description"]) == (408, "Request Timeout")
+
+
 def test_what_is_not_measured_is_not_told(sides):
     _, server, client = sides
     client.publish("unmeasured", b"hi", reply="inb.1")
