@@ -89,6 +89,14 @@ class UserScope(Part, frozen=True, kw_only=True):
         if self.kind != USER_SCOPE:
             raise ValueError(f'unknown signing key scope "{self.kind}"')
 
+    def members(self) -> dict[str, Any]:
+        """A limit of 0 is written out in a template: left out it would be read as none."""
+        found = Part.members(self)
+        template = self.template
+        limits = {"subs": template.subscriptions, "data": template.data, "payload": template.payload}
+        zeros = {name: 0 for name, value in limits.items() if not value}
+        return {**found, "template": {**found["template"], **zeros}} if zeros else found
+
 
 class DefaultPermissions(Part, frozen=True, kw_only=True):
     """For users that have no permissions of their own."""

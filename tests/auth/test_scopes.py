@@ -7,6 +7,9 @@ import pytest
 from msgspec import structs
 
 from gossamer.auth.claims import AccountClaims, SubjectList, UserClaims, UserGrant, UserScope
+from gossamer.auth.claims.envelope import read_claims
+from gossamer.auth.jwt import decode_as, encode
+from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.auth.scopes import ENTRIES_MAX, ScopeError, scoped_grant
 
 RECORDED = json.loads((Path(__file__).parent / "vectors" / "scoped_templates.json").read_text())
@@ -96,3 +99,16 @@ def test_a_bad_subject_in_deny_refuses():
 def test_a_list_without_templates_is_left_alone():
     scope = template(([" odd"], ()), (["x q"], ["y z"]))
     assert scoped_grant(scope, user(), AccountClaims()) == scope.template
+
+
+def test_a_limit_that_a_template_does_not_name_is_none():
+    """nsc leaves limits out of a template that has none; a zero that is meant is written and stays one."""
+    raw = {"subs": 0, "pub": {"allow": ["p.>"]}}
+    account = KeyPair.generate(KeyKind.ACCOUNT)
+    scope = {"kind": "user_scope", "key": account.public, "role": "svc", "template": raw}
+    nats = {"signing_keys": [scope], "type": "account", "version": 2}
+    claims = read_claims(AccountClaims, {"sub": account.public, "iss": account.public, "nats": nats})
+    for read in (claims, decode_as(AccountClaims, encode(claims, account, issued_at=1))):
+        found = read.scope(account.public)
+        assert found is not None
+        assert (found.template.subscriptions, found.template.data, found.template.payload) == (0, -1, -1)
