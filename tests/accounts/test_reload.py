@@ -139,7 +139,7 @@ def test_a_resolver_cannot_be_added(start_server):
         server.reload("resolver: MEMORY\n")
 
 
-@pytest.mark.only_server("gossamer", reason="nats-server takes the new resolver, and its clients stay with the old one")
+@pytest.mark.only_server("gossamer", reason="nats-server changes over to the new resolver")
 def test_another_resolver_needs_a_restart(start_server, operator, tenant, enter, house):
     account = tenant()
     server = start_server(config=operator.config(house.FULL, account))
