@@ -193,7 +193,8 @@ class Planner:
             after = user_claims(
                 declared, before, account.after, signer, known or declared.key or NOT_MADE, now=self.now
             )
-            changes = difference(before, after)
+            # What is equal as it stands needs no closer look; nobody is told the fields of what is new.
+            changes = () if before is None or after == before else difference(before, after)
             if before is None:
                 why = "new"
             elif {change.path for change in changes} == {"exp"} and declared.term.rotate_before_s:
