@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 from msgspec import structs
 
@@ -21,6 +22,7 @@ from gossamer.operator.plan.declaration import Declaration
 from gossamer.operator.plan.journal import commit
 from gossamer.operator.plan.ledger import AccountLedger, Ledgers
 from gossamer.operator.plan.planning import NOT_MADE, AccountWork, Planner, UserWork, Work
+from gossamer.operator.store.store import USERS_FOLDER
 from gossamer.operator.store.workspace import Workspace
 
 #: Users of one journal, about; and how many pay for a process of their own.
@@ -105,9 +107,10 @@ class _Issuing:
         for position in portion:
             entry = self._work.accounts[position]
             signers: dict[str, KeyPair] = {}
+            folder = workspace.store.account_folder(name, entry.name) / USERS_FOLDER
             made: dict[str, str] = {}
             for user in planner.users(entry, operator):
-                made[user.name] = self._one(workspace, entry, user, signers)
+                made[user.name] = self._one(workspace, entry, user, signers, folder)
             if made:
                 found[entry.name] = list(made)
                 known = ledgers.account(entry.name) or AccountLedger()
@@ -118,7 +121,9 @@ class _Issuing:
         record(gathered, stores, "apply", os.environ, now=time.time())
         return found
 
-    def _one(self, workspace: Workspace, entry: AccountWork, user: UserWork, signers: dict[str, KeyPair]) -> str:
+    def _one(
+        self, workspace: Workspace, entry: AccountWork, user: UserWork, signers: dict[str, KeyPair], folder: Path
+    ) -> str:
         """Sign one user and write its credentials. Returns its public key."""
         operator = self._declaration.operator.name
         signer = signers.get(user.signer)
@@ -134,8 +139,8 @@ class _Issuing:
             pair = workspace.keystore.signer(claims.subject)
         newest = 0 if user.before is None else user.before.issued_at
         token = encode(claims, signer, issued_at=max(self._now, newest + 1))
-        path = workspace.store.user_path(operator, entry.name, user.name)
-        workspace.changes.write(path, token.encode())
+        # The name was checked when the file was read, the account's when its folder was asked for.
+        workspace.changes.write(folder / f"{user.name}.jwt", token.encode())
         if user.credentials and (pair is not None or claims.grant.bearer_token):
             text = format_token(token) if pair is None else format_signed(token, pair.seed)
             workspace.keystore.write_credentials(operator, entry.name, user.name, text)

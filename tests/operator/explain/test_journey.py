@@ -280,3 +280,17 @@ def test_both_servers_do_what_is_explained(config, tmp_path, kind, user, subject
     with kind(tmp_path / "server", config=watching) as server:
         asyncio.run(main(server.url))
     assert seen == arrivals(ask(config, "pub", user, subject))
+
+
+def test_permissions_are_about_what_the_mapping_makes(tmp_path, monkeypatch):
+    """As both servers have it: a denied subject that is mapped away is let through, one that is mapped to is not."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "server.conf"
+    path.write_text(
+        'accounts { A { users = [{user: u, password: x, permissions: {publish: {deny: ["from", "to2"]}}}]\n'
+        'mappings = {from: "to", from2: "to2"} } }'
+    )
+    assert ask(str(path), "pub", "u", "from")["allowed"]
+    denied = ask(str(path), "pub", "u", "from2")
+    assert (denied["allowed"], denied["rule"]) == (False, 'deny "to2"')
+    assert any("mapped to 'to2' first" in note for note in denied["notes"])

@@ -415,3 +415,13 @@ def test_killed_apply_leaves_a_store_that_opens_and_is_finished_by_the_next(tena
     left = [path for path in tenants.folder.rglob("*") if "journal" in path.name or path.suffix == ".tmp"]
     assert left == []
     assert run("validate", "-H", str(tenants.folder)).code == 0
+
+
+def test_many_users_are_issued_by_several_processes(tenants, monkeypatch):
+    monkeypatch.setattr("gossamer.operator.plan.issuing._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("gossamer.operator.plan.issuing._PORTION", 1)
+    answer = tenants.apply("--processes", "2")
+    assert answer.data["issued_users"] == 5
+    assert tenants.changes() == []
+    assert run("validate", "-H", str(tenants.folder)).code == 0
+    assert run("audit", "verify", "--operator", "ACME", "-H", str(tenants.folder)).code == 0
