@@ -1,6 +1,7 @@
 """Applying a tenants file: what it makes, that it is made once, in which order, and how things leave
 (spec operator-cli sections 10.2 and 10.4, checklist 44 to 51)."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +15,6 @@ from gossamer.auth.jwt import decode_as
 from gossamer.operator.plan.ledger import Ledgers
 from gossamer.operator.store.lock import locked
 from gossamer.operator.testing import fingerprint, run, run_ok
-
-SAFE = {".gossamer-audit"}
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -425,3 +424,19 @@ def test_many_users_are_issued_by_several_processes(tenants, monkeypatch):
     assert tenants.changes() == []
     assert run("validate", "-H", str(tenants.folder)).code == 0
     assert run("audit", "verify", "--operator", "ACME", "-H", str(tenants.folder)).code == 0
+
+
+def test_a_spec_of_a_store_that_nsc_wrote_plans_nothing(tmp_path):
+    folder = tmp_path / "nsc"
+    shutil.copytree(Path(__file__).parents[1] / "vectors", folder)
+    (folder / "stores" / "ACME" / "dot-nsc").rename(folder / "stores" / "ACME" / ".nsc")
+    (folder / "keys" / "dot-gitignore").rename(folder / "keys" / ".gitignore")
+    context = folder / "nsc.json"
+    context.write_text(context.read_text().replace("@STORES@", str(folder / "stores")))
+    flags = [f"--config-dir={folder}", f"--data-dir={folder / 'stores'}", f"--keystore-dir={folder / 'keys'}"]
+    spec = tmp_path / "tenants.toml"
+    spec.write_text(run_ok("spec", *flags).out)
+    before = fingerprint(folder)
+    answer = run("plan", "-f", str(spec), "--json", *flags)
+    assert (answer.code, answer.data["plan"]["changes"]) == (0, [])
+    assert fingerprint(folder) == before
