@@ -19,8 +19,10 @@ from gossamer.mesh.engine.links cimport (
     route_joined,
 )
 from gossamer.mesh.engine.match cimport match_lookup
-from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_writable
+from gossamer.mesh.engine.memory cimport buffer_add
+from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_as_is, output_writable
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.s2 cimport s2_more, s2_unpack
 from gossamer.mesh.engine.sharing cimport (
     import_enter,
     import_free,
@@ -41,6 +43,7 @@ from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_VIOLATION,
     KIND_CLIENT,
     MAX_SUBSCRIPTIONS_EXCEEDED,
+    READ_ERROR,
     SLACK,
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
@@ -50,6 +53,7 @@ from gossamer.mesh.engine.types cimport (
     STATE_OPEN,
     STATE_PARKED,
     Account,
+    Buffer,
     Command,
     Configuration,
     Core,
@@ -62,6 +66,7 @@ from gossamer.mesh.engine.types cimport (
     Message,
     Permission,
     RouteState,
+    Unpacker,
     pthread_mutex_t,
 )
 from gossamer.mesh.engine.watch cimport listener_watch, unwatch, watch
@@ -136,11 +141,63 @@ cdef void adopt(Core* core, Command* command) noexcept nogil:
     link_limit(core, link)
 
 
+cdef void unpack_in(Core* core, Link* link, const char* data, uint32_t size) noexcept nogil:
+    """Put the data of compressed bytes behind what is waiting to be parsed."""
+    cdef Buffer* unpacked = &core.unpacked
+    cdef int fault
+    unpacked.size = 0
+    buffer_add(unpacked, link.stash, link.stash_size)
+    fault = s2_unpack(link.unpacker, data, size, unpacked)
+    while not fault and s2_more(link.unpacker):
+        fault = s2_unpack(link.unpacker, NULL, 0, unpacked)
+    free(link.stash)
+    link.stash = <char*>malloc(unpacked.size + SLACK)
+    link.stash_size = <uint32_t>unpacked.size
+    if fault or link.stash == NULL:
+        link.stash_size = 0
+        link_doom(core, link, READ_ERROR, NULL, 0, 0)
+        return
+    memcpy(link.stash, unpacked.data, unpacked.size)
+    link.stash_ready = 1
+
+
+cdef void compress(Core* core, Link* link, int level, uint8_t both) noexcept nogil:
+    """What is queued goes out as it is, what follows compressed; ``both``: what comes from now on is compressed too,
+    and so are the bytes that are here and not parsed."""
+    cdef char* waiting
+    cdef uint32_t size
+    if link.state >= STATE_CLOSING:
+        return
+    if not link.pack_level:
+        output_as_is(core, link)
+    link.pack_level = <uint8_t>level
+    if not both or link.unpacker != NULL:
+        return
+    link.unpacker = <Unpacker*>calloc(1, sizeof(Unpacker))
+    if link.unpacker == NULL:
+        link_doom(core, link, READ_ERROR, NULL, 0, 0)
+        return
+    if link.stash_size:
+        waiting = link.stash
+        size = link.stash_size
+        link.stash = NULL
+        link.stash_size = 0
+        if link.memory:
+            unpack_in(core, link, waiting, size)
+        else:
+            buffer_add(&link.unpacker.held, waiting, size)     # read_packed takes it in portions
+            link_ready(core, link)
+        free(waiting)
+
+
 cdef void feed(Core* core, Link* link, Command* command) noexcept nogil:
     cdef char* stash
     if link.state >= STATE_CLOSING or not link.memory:
         return
-    if command.size[0]:
+    if link.unpacker != NULL:
+        unpack_in(core, link, command.blob, command.size[0])
+        link.last_activity_ns = core.now_ns
+    elif command.size[0]:
         stash = <char*>realloc(link.stash, <size_t>link.stash_size + command.size[0] + SLACK)
         if stash == NULL:
             return
@@ -428,6 +485,8 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
             link_ready(core, link)
     elif op == COMMAND_JOIN_ROUTE:
         join_route(core, link, command)
+    elif op == COMMAND_COMPRESS:
+        compress(core, link, <int>command.b, command.c != 0)
     elif op == COMMAND_DESCRIBE:
         free(link.described)
         core.descriptions += 1

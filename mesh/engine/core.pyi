@@ -172,6 +172,11 @@ class Engine:
         self, account: int, subject: bytes, data: bytes = b"", *, reply: bytes = b"", header_size: int = 0
     ) -> None: ...
 
+    def compress(self, link: int, level: int, *, both: bool = True) -> None:
+        """From here on the link's output is an S2 stream: what is queued goes out as it is. ``level``: 1 framed only,
+        2 fast, 3 better, 4 best; a second call changes it. ``both``: its input is one too from now on (the link must be
+        parked: what it sent behind the line that was reported is then taken as compressed)."""
+
     # --- what accounts share, and mapped subjects ------------------------------------------------------------------
     def mapping(self, account: int, source: bytes, destinations: Sequence[Destination] | None) -> None:
         """Map what is published on ``source`` (a pattern) by clients and leaf nodes of the account, and what comes in

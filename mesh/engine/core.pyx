@@ -33,6 +33,7 @@ from gossamer.mesh.engine.command cimport (
     COMMAND_CHANGE,
     COMMAND_CLOSE,
     COMMAND_CLOSE_LISTENER,
+    COMMAND_COMPRESS,
     COMMAND_CONFIGURE,
     COMMAND_DESCRIBE,
     COMMAND_EXPIRE,
@@ -305,6 +306,9 @@ cdef class Engine:
         buffer_free(&core.line_other)
         buffer_free(&core.shadow_line)
         buffer_free(&core.mapped)
+        buffer_free(&core.raw)
+        buffer_free(&core.packed)
+        buffer_free(&core.unpacked)
         for i in range(CALLS_DEEP):
             buffer_free(&core.call_body[i])
         buffer_free(&core.grave_subscriptions)
@@ -770,6 +774,17 @@ cdef class Engine:
         command.size[0] = len(front)
         command.size[1] = len(back)
         self.push(&command, front + back)
+
+    def compress(self, uint64_t link, int level, *, bint both=True):
+        cdef Command command
+        if not 1 <= level <= 4:
+            raise ValueError(f"a level of compression is from 1 to 4, not {level}")
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_COMPRESS
+        command.a = link
+        command.b = level
+        command.c = both
+        self.push(&command, None)
 
     # --- looking inside -----------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from gossamer.mesh.engine.output cimport (
     output_flush,
 )
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.s2 cimport s2_forget
 from gossamer.mesh.engine.subscriptions cimport subscriptions_end_all
 from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.types cimport (
@@ -496,6 +497,9 @@ cdef void link_free(Link* link) noexcept nogil:
     free(link.info_after_pong)
     free(link.expire_error)
     free(link.described)
+    if link.unpacker != NULL:
+        s2_forget(link.unpacker)
+        free(link.unpacker)
     free(link.error_sent)
     free(link.stash)
     free(link.big)

@@ -7,6 +7,7 @@ cdef char* reserve_slow(Core* core, Link* link, uint64_t size) noexcept nogil
 cdef void output_add(Core* core, Link* link, const char* text, uint64_t size) noexcept nogil
 cdef void output_error(Core* core, Link* link, const char* text, uint32_t size) noexcept nogil
 cdef void output_share(Core* core, Link* link, char* text, uint32_t size) noexcept nogil
+cdef void output_as_is(Core* core, Link* link) noexcept nogil
 cdef void output_flush(Core* core, Link* link) noexcept nogil
 cdef void output_flush_all(Core* core) noexcept nogil
 cdef void output_writable(Core* core, Link* link) noexcept nogil

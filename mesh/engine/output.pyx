@@ -18,7 +18,9 @@ from libc.string cimport memcpy, memset
 
 
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_free
 
+from gossamer.mesh.engine.s2 cimport s2_pack
 from gossamer.mesh.engine.types cimport (
     CHUNK_CLASSES,
     EVENT_OUTPUT,
@@ -56,6 +58,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 cdef enum:
+    PACK_KEPT = 16777216            # larger buffers for compressing are not kept
     SLICES_MAX = 1000               # below the kernel's limit of 1024 for one call
 
 cdef uint32_t[CHUNK_CLASSES] CLASS_SIZE
@@ -103,6 +106,7 @@ cdef Chunk* chunk_make(Core* core, Link* link, uint64_t size) noexcept nogil:
             return NULL
         chunk.capacity = <uint32_t>size
     chunk.size_class = size_class
+    chunk.packed = 0
     chunk.start = 0
     chunk.end = 0
     chunk.next = NULL
@@ -195,7 +199,7 @@ cdef void output_share(Core* core, Link* link, char* text, uint32_t size) noexce
     """Queue bytes by reference: they stay where they are until the next flush of everything, which the caller makes
     before it touches them (``core.sharing``). A link that cannot write now gets a copy."""
     cdef iovec* latest
-    if link.blocked or link.memory or not slices_sync(link):
+    if link.blocked or link.memory or link.pack_level or not slices_sync(link):
         output_add(core, link, text, size)
         return
     latest = &link.slices[link.slices_count - 1] if link.slices_count else NULL
@@ -319,12 +323,67 @@ cdef void memory_flush(Core* core, Link* link) noexcept nogil:
     chunks_settle(core, link, link.pending)
 
 
+cdef void output_as_is(Core* core, Link* link) noexcept nogil:
+    """What is queued now goes out as it is, whatever becomes of the rest."""
+    cdef Chunk* chunk
+    if link.sharing:
+        slices_settle(core, link, 0)
+    chunk = link.out_head
+    while chunk != NULL:
+        chunk.packed = 1
+        chunk.capacity = chunk.end          # nothing is written behind it
+        chunk = chunk.next
+
+
+cdef void output_pack(Core* core, Link* link) noexcept nogil:
+    """Compress what was queued since the last flush, into one chunk."""
+    cdef Chunk** at = &link.out_head
+    cdef Chunk* chunk
+    cdef Chunk* tail = NULL
+    while at[0] != NULL and at[0].packed:
+        tail = at[0]
+        at = &tail.next
+    core.raw.size = 0
+    core.packed.size = 0
+    chunk = at[0]
+    while chunk != NULL:
+        buffer_add(&core.raw, <char*>(chunk + 1) + chunk.start, chunk.end - chunk.start)
+        chunk = chunk.next
+    if core.raw.size == 0:
+        return
+    s2_pack(core.raw.data, core.raw.size, link.pack_level, &core.packed)
+    while at[0] != NULL:
+        chunk = at[0]
+        at[0] = chunk.next
+        link.pending -= chunk.end - chunk.start
+        chunk_free(core, chunk)
+    link.out_tail = tail
+    chunk = chunk_make(core, link, core.packed.size)
+    if chunk == NULL:
+        link_doom(core, link, SLOW_CONSUMER_PENDING_BYTES, NULL, 0, 0)
+        return
+    memcpy(<char*>(chunk + 1), core.packed.data, core.packed.size)
+    chunk.end = <uint32_t>core.packed.size
+    chunk.capacity = chunk.end
+    chunk.packed = 1
+    at[0] = chunk
+    link.out_tail = chunk
+    link.pending += core.packed.size
+    if core.raw.capacity > PACK_KEPT:
+        buffer_free(&core.raw)
+        buffer_free(&core.packed)
+
+
 cdef void output_flush(Core* core, Link* link) noexcept nogil:
     """Write what the socket takes, then judge the rest: limits, back-pressure, the deadline."""
     cdef uint64_t wanted = 0
     cdef int64_t sent
     if link.pending == 0 or link.out_head == NULL and not link.sharing:
         return
+    if link.pack_level:
+        output_pack(core, link)
+        if link.state == STATE_CLOSING and link.pending == 0:
+            return
     if link.memory:
         memory_flush(core, link)
         sent = 1

@@ -26,6 +26,7 @@ from gossamer.mesh.engine.links cimport (
 )
 from gossamer.mesh.engine.mailbox cimport mail_flush
 from gossamer.mesh.engine.match cimport match_free_graves
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_free, buffer_room
 from gossamer.mesh.engine.output cimport (
     link_doom,
     link_ready,
@@ -34,6 +35,7 @@ from gossamer.mesh.engine.output cimport (
 )
 from gossamer.mesh.engine.peer cimport parse_peer
 from gossamer.mesh.engine.pending cimport pendings_expire
+from gossamer.mesh.engine.s2 cimport s2_more, s2_unpack
 from gossamer.mesh.engine.types cimport (
     CLIENT_CLOSED,
     HARD_STALL_NS,
@@ -48,6 +50,7 @@ from gossamer.mesh.engine.types cimport (
     STATE_DEAD,
     STATE_LINGER,
     STATE_PARKED,
+    Buffer,
     Core,
     Link,
     Listener,
@@ -127,6 +130,7 @@ cdef enum:
     ACCEPTS_PER_TICK = 256
     ACCEPT_PAUSE_NS = 100000000
     STALL_POLL_MS = 1
+    UNPACKED_KEPT = 16777216    # a larger buffer for what was compressed is not kept
 
 
 cdef int64_t monotonic_ns() noexcept nogil:
@@ -198,7 +202,7 @@ cdef void keep(Core* core, Link* link, char* at, char* end) noexcept nogil:
     cdef char* stash
     if link.state >= STATE_CLOSING:
         return
-    if link.big_need and not link.memory and size <= link.big_need:
+    if link.big_need and not link.memory and link.unpacker == NULL and size <= link.big_need:
         link.big = <char*>malloc(<size_t>link.big_need + SLACK)
         if link.big != NULL:
             memcpy(link.big, at, size)
@@ -314,6 +318,42 @@ cdef void read_some(Core* core, Link* link) noexcept nogil:
     free(grown)
 
 
+cdef void read_packed(Core* core, Link* link) noexcept nogil:
+    """One read of a compressed stream; or, if it has more than was taken at once, the next portion without reading."""
+    cdef ssize_t got = 0
+    cdef char* at
+    cdef char* end
+    cdef Buffer* unpacked = &core.unpacked
+    if not s2_more(link.unpacker):
+        got = recv(link.descriptor, core.read_buffer, READ_SIZE, MSG_DONTWAIT)
+        if got <= 0:
+            if got < 0 and errno == EINTR:
+                return
+            link.readable = 0
+            if got == 0 or errno != EAGAIN:
+                end_of_input(core, link, got)
+            return
+        if got < READ_SIZE and not link.hang_up:
+            link.readable = 0
+        link.last_activity_ns = core.now_ns
+    unpacked.size = 0
+    if link.stash_size:
+        buffer_add(unpacked, link.stash, link.stash_size)
+        free(link.stash)
+        link.stash = NULL
+        link.stash_size = 0
+    if s2_unpack(link.unpacker, core.read_buffer, got, unpacked) or buffer_room(unpacked, 0) == NULL:
+        link_doom(core, link, READ_ERROR, NULL, 0, 0)
+        return
+    end = unpacked.data + unpacked.size
+    at = parse(core, link, unpacked.data, end)
+    if core.sharing:
+        output_flush_all(core)
+    keep(core, link, at, end)
+    if unpacked.capacity > UNPACKED_KEPT:
+        buffer_free(unpacked)
+
+
 cdef void discard(Core* core, Link* link) noexcept nogil:
     """A lingering link: throw away what comes until the peer closes."""
     cdef ssize_t got
@@ -360,8 +400,10 @@ cdef void serve(Core* core, Link* link) noexcept nogil:
         link.stash_ready = 0
         parse_stash(core, link)
     if not link.memory and link.state < STATE_CLOSING and link.state != STATE_PARKED and not link.more \
-            and link.readable:
-        if link.big != NULL:
+            and (link.readable or (link.unpacker != NULL and s2_more(link.unpacker))):
+        if link.unpacker != NULL:
+            read_packed(core, link)
+        elif link.big != NULL:
             read_big(core, link)
         else:
             read_some(core, link)
@@ -374,7 +416,7 @@ cdef void serve(Core* core, Link* link) noexcept nogil:
         stall(core, link)
         if link.stalled:
             return
-    if link.more or (link.readable and not link.memory):
+    if link.more or (link.readable and not link.memory) or (link.unpacker != NULL and s2_more(link.unpacker)):
         link_ready(core, link)
 
 

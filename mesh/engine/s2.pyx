@@ -14,7 +14,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_free, buffer_room
-from gossamer.mesh.engine.types cimport Buffer
+from gossamer.mesh.engine.types cimport Buffer, Unpacker
 
 cdef extern from *:
     """
@@ -436,8 +436,6 @@ cdef int read_chunk(Unpacker* unpacker, int kind, const char* at, uint32_t size,
             return FAULT_START
         unpacker.begun = 1
         return 0
-    if not unpacker.begun:
-        return FAULT_START
     if kind == CHUNK_COMPRESSED:
         return read_compressed(at, size, to)
     if kind == CHUNK_PLAIN:
@@ -446,8 +444,7 @@ cdef int read_chunk(Unpacker* unpacker, int kind, const char* at, uint32_t size,
         if masked(s2_crc(at + 4, size - 4)) != load32(at):
             return FAULT_CHECKSUM
         buffer_add(to, at + 4, size - 4)
-        return 0
-    return 0 if kind >= CHUNK_SKIPPABLE else FAULT_CHUNK
+    return 0                                # what may be skipped is
 
 
 # --- reading a stream -------------------------------------------------------------------------------------------------
@@ -462,6 +459,7 @@ cdef int s2_unpack(Unpacker* unpacker, const char* data, size_t size, Buffer* to
     cdef const char* end
     cdef uint32_t length
     cdef int fault
+    cdef int kind
     if unpacker.held.size:
         buffer_add(&unpacker.held, data, size)
         at = unpacker.held.data
@@ -469,11 +467,16 @@ cdef int s2_unpack(Unpacker* unpacker, const char* data, size_t size, Buffer* to
     end = at + size
     while end - at >= 4 and to.size - before < S2_DATA_MAX:
         length = load32(at) >> 8
+        kind = <uint8_t>at[0]
+        if not unpacker.begun and kind != CHUNK_IDENTIFIER:     # said at once, not when the rest is here
+            return FAULT_START
+        if CHUNK_PLAIN < kind < CHUNK_SKIPPABLE:
+            return FAULT_CHUNK
         if length > CHUNK_MAX:
             return FAULT_SIZE
         if end - at - 4 < <int64_t>length:
             break
-        fault = read_chunk(unpacker, <uint8_t>at[0], at + 4, length, to)
+        fault = read_chunk(unpacker, kind, at + 4, length, to)
         if fault:
             return fault
         at += 4 + length

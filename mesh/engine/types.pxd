@@ -178,6 +178,11 @@ cdef struct Chunk:              # output bytes a link owns; the data follows the
     uint32_t end
     uint32_t capacity
     uint32_t size_class         # CHUNK_CLASSES: not from a free list
+    uint8_t packed              # goes out as it is, also on a link that compresses
+
+cdef struct Unpacker:           # an S2 stream being read: what of a chunk is here
+    Buffer held
+    uint8_t begun               # the identifier was met
 
 cdef struct Pattern:            # an entry of a permission list
     char* subject
@@ -310,6 +315,7 @@ cdef struct Link:
     uint8_t ping_pending        # RTT of an outstanding PING is measured
     uint8_t more                # parsing stopped before the input did
     uint8_t stash_ready         # the stash may hold whole operations
+    uint8_t pack_level          # compress what is written so hard; 0: not at all
     uint8_t held                # memory link: acts as if its socket took no more
     uint16_t port
     Listener* listener
@@ -320,6 +326,7 @@ cdef struct Link:
     uint32_t stalls
     int64_t max_payload         # effective, for this link
     int64_t max_subscriptions   # -1: the server's
+    Unpacker* unpacker          # what is read is compressed
     Subscription* subscriptions
     uint32_t subscription_count
     Subscription** sid_table    # NULL while there are few
@@ -715,6 +722,9 @@ cdef struct Core:
     Buffer scratch_text
     Buffer line                 # scratch for composed lines
     Buffer shadow_line
+    Buffer raw                  # output on its way to be compressed
+    Buffer packed
+    Buffer unpacked
     Buffer call_body[CALLS_DEEP]    # headers and payload of a request, one for each import passed
     Buffer mapped
     Import** imports

@@ -1,13 +1,22 @@
 """S2 streams: against captures of nats-server, against itself, and broken ones (leafnodes section 5.2)."""
 
 import json
+import os
 import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossamer.mesh.engine.core import Engine
+from gossamer.mesh.engine.events import Closed, Event, Hello, Message, Output, PeerInfo
+from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.engine.s2 import Reader, checksum, pack
 
 FRAMES = json.loads((Path(__file__).parent / "vectors" / "s2-frames.json").read_text())
@@ -144,3 +153,148 @@ def test_mutations_never_pass_as_other_data(data: bytes, seed: int, level: int) 
     except ValueError:
         return
     assert found in ((data * 3), b"") or len(found) < len(data * 3)
+
+
+# --- links --------------------------------------------------------------------------------------------------------------
+
+
+class Pair:
+    """A route link of an engine by hand, whose other end is this test."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(seed=3)
+        self.engine.configure(route_ping_interval_ns=0)
+        listener = self.engine.listen(None, kind=LinkKind.ROUTE, info=(b"INFO {}\r\n",))
+        self.link = self.engine.open(kind=LinkKind.ROUTE, listener=listener)
+        self.output = bytearray()
+        self.events: list[Event] = []
+        self.account = self.engine.account(b"A")
+
+    def settle(self) -> None:
+        quiet = 0
+        while quiet < 3:
+            self.engine.step(1_000_000_000)
+            found = self.engine.drain()
+            quiet = 0 if found else quiet + 1
+            for event in found:
+                if isinstance(event, Output):
+                    self.output += event.data
+                elif isinstance(event, Hello):
+                    self.engine.admit_route(event.link)
+                else:
+                    self.events.append(event)
+
+    def feed(self, data: bytes) -> None:
+        self.engine.feed(self.link, data)
+        self.settle()
+
+    def take(self) -> bytes:
+        data = bytes(self.output)
+        self.output.clear()
+        return data
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.engine.destroy()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_link_switches_to_compression(pair: Pair, level: int) -> None:
+    """What is behind the line that switched is compressed already; the answer is plain, the rest is not."""
+    pair.feed(b"CONNECT {}\r\nINFO {}\r\n" + pack(b"INFO {2}\r\nRS+ A x.y\r\nPI") + pack(b"NG\r\n"))
+    pair.take()
+    assert [event.info for event in pair.events if isinstance(event, PeerInfo)] == [b"{}"]
+    pair.engine.send(pair.link, b"INFO {3}\r\n")
+    pair.engine.compress(pair.link, level)
+    pair.engine.send(pair.link, b"INFO {4}\r\n")
+    pair.engine.resume(pair.link)
+    pair.settle()
+    found = pair.take()
+    assert found.startswith(b"INFO {3}\r\n" + IDENTIFIER)
+    reader = Reader()
+    assert reader.feed(found.removeprefix(b"INFO {3}\r\n")) == b"INFO {4}\r\n"
+    assert [event.info for event in pair.events if isinstance(event, PeerInfo)] == [b"{}", b"{2}"]
+    pair.engine.join_route(pair.link, node=1, headers=True, pooled=False)
+    pair.settle()
+    assert b"PONG\r\n" in reader.feed(pair.take())
+    for size in (10, 100_000, 900_000):
+        pair.engine.publish(pair.account, b"x.y", b"z" * size)
+        pair.settle()
+        assert reader.feed(pair.take()) == b"RMSG A x.y %d\r\n%b\r\n" % (size, b"z" * size)
+    pair.engine.subscribe(pair.account, b"in")
+    pair.settle()
+    assert reader.feed(pair.take()) == b"RS+ A in\r\n"
+    whole = b"".join(pack(b"RMSG A in 300000\r\n%b\r\n" % (b"%d" % n * 300_000), level) for n in range(5))
+    for start in range(0, len(whole), max(1, len(whole) // 7)):
+        pair.feed(whole[start : start + max(1, len(whole) // 7)])
+    assert [event.data[:1] for event in pair.events if isinstance(event, Message)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_broken_stream_ends_the_link(pair: Pair) -> None:
+    pair.feed(b"CONNECT {}\r\nINFO {}\r\n")
+    pair.engine.compress(pair.link, 2)
+    pair.engine.resume(pair.link)
+    pair.feed(b"PING\r\n" * 10)
+    (closed,) = [event for event in pair.events if isinstance(event, Closed)]
+    assert closed.reason == CloseReason.READ_ERROR
+
+
+def test_sockets_compress() -> None:
+    """The same over a real socket, with a peer that reads slowly and sends in odd pieces."""
+    engine = Engine()
+    engine.configure(route_ping_interval_ns=0)
+    account = engine.account(b"A")
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    ours, theirs = socket.socketpair()
+    try:
+        with ours:
+            theirs.settimeout(20)
+            link = engine.adopt(theirs_dup(ours), kind=LinkKind.ROUTE, greeting=b"HELLO\r\n")
+            theirs.sendall(b"INFO {}\r\n" + pack(b"RS+ A x\r\nPING\r\n"))
+            events = wait_for(engine, PeerInfo)
+            assert events
+            engine.compress(link, 2)
+            engine.join_route(link, node=1, headers=True, pooled=False)
+            assert theirs.recv(7, socket.MSG_WAITALL) == b"HELLO\r\n"
+            reader = Reader()
+            found = b""
+            while b"PONG\r\n" not in found:
+                found += reader.feed(theirs.recv(1000))
+            # 30 MiB become little, in a stream whose chunks stand for much more than they are.
+            bomb = pack(b"RMSG A y 1000000\r\n%b\r\n" % bytes(1_000_000)) * 30
+            assert len(bomb) < 500_000
+            theirs.sendall(bomb + pack(b"PING\r\n"))
+            noise = random.Random(5).randbytes(700_000)
+            for _ in range(20):
+                engine.publish(account, b"x", noise)
+            wanted = (b"RMSG A x 700000\r\n" + noise + b"\r\n") * 20
+            found = b""
+            while len(found) < len(wanted) + 6:
+                found += reader.feed(theirs.recv(300_000))
+            assert found.replace(b"PONG\r\n", b"", 1) == wanted
+    finally:
+        engine.stop()
+        thread.join()
+        engine.destroy()
+        theirs.close()
+
+
+def theirs_dup(one: socket.socket) -> int:
+    """A descriptor for the engine to own."""
+    copy = os.dup(one.fileno())
+    os.set_blocking(copy, False)
+    return copy
+
+
+def wait_for(engine: Engine, kind: type) -> list[Event]:
+    events: list[Event] = []
+    deadline = time.monotonic() + 20
+    while not any(isinstance(event, kind) for event in events):
+        assert time.monotonic() < deadline, events
+        select.select([engine.wakeup_fd], [], [], 1)
+        events += engine.drain()
+    return events
