@@ -12,12 +12,14 @@ from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.delivery cimport compose, publish_from_client
+from gossamer.mesh.engine.interest cimport terminal_subject
 from gossamer.mesh.engine.links cimport link_pong
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.match cimport NO_SLOT, entry_valid, match_lookup
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
-from gossamer.mesh.engine.subscriptions cimport client_subscribe, client_unsubscribe
+from gossamer.mesh.engine.pending cimport requests_forgotten
+from gossamer.mesh.engine.subscriptions cimport client_subscribe, client_unsubscribe, sid_find
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
     BIG_MESSAGE,
@@ -37,6 +39,8 @@ from gossamer.mesh.engine.types cimport (
     Link,
     Mail,
     Message,
+    Subscription,
+    Terminal,
 )
 
 cdef enum:
@@ -56,6 +60,7 @@ cdef void report_hello(Core* core, Link* link, char* connect, unsigned int size,
     if given:
         link.connect_seen = 1
     link.judged_connect = given
+    link.auth_until_ns = 0              # the peer has done its part: how long judging takes is not its affair
     if link.state == STATE_NEW:
         link.rtt_ns = core.now_ns - link.ping_sent_ns
         if link.rtt_ns <= 0:
@@ -313,11 +318,19 @@ cdef void subscribe(Core* core, Link* link, char* line, uint32_t size) noexcept 
 cdef void unsubscribe(Core* core, Link* link, char* line, uint32_t size) noexcept nogil:
     cdef Text parts[3]
     cdef int count = split(line, size, parts, 2)
+    cdef Subscription* one
+    cdef Terminal* terminal = NULL
     if count < 1 or count > 2:
         violation(core, link)
         return
+    if link.asked != NULL:              # is it to this one that answers would have come?
+        one = sid_find(link, parts[0].at, parts[0].size)
+        if one != NULL:
+            terminal = one.terminal
     client_unsubscribe(core, link, parts[0].at, parts[0].size,
                        read_number(parts[1].at, parts[1].size) if count == 2 else -1)
+    if terminal != NULL and one.closed:
+        requests_forgotten(core, link, terminal_subject(terminal), terminal.subject_size)
     if link.verbose:
         output_add(core, link, b"+OK\r\n", 5)
 

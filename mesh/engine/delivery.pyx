@@ -483,8 +483,9 @@ cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexc
 
 
 cdef inline void count_account(Core* core, Message* message) noexcept nogil:
-    message.account.in_messages += 1
-    message.account.in_bytes += message.total_size
+    if message.source != NULL and message.asked_by == NULL:     # it came in once, and here
+        message.account.in_messages += 1
+        message.account.in_bytes += message.total_size
     message.account.out_messages += message.delivered
     message.account.out_bytes += <uint64_t>message.delivered * message.total_size
 

@@ -24,6 +24,7 @@ from gossamer.mesh.engine.output cimport (
     output_drop,
     output_flush,
 )
+from gossamer.mesh.engine.pending cimport requests_forgotten
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
 from gossamer.mesh.engine.s2 cimport s2_forget
 from gossamer.mesh.engine.subscriptions cimport subscriptions_end_all
@@ -396,6 +397,8 @@ cdef void take_apart(Core* core, Link* link) noexcept nogil:
         link.route.joined = 0
         route_left(core, link)
     subscriptions_end_all(core, link)
+    if link.asked != NULL:
+        requests_forgotten(core, link, NULL, 0)
     replies_free(link)
     if link.permission != NULL:
         link.permission.links -= 1
@@ -533,6 +536,8 @@ cdef void links_destroy(Core* core) noexcept nogil:
     while core.all_links != NULL:
         link = core.all_links
         subscriptions_end_all(core, link)
+        if link.asked != NULL:
+            requests_forgotten(core, link, NULL, 0)
         replies_free(link)
         link.ready = 0
         link.dirty = 0

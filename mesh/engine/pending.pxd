@@ -9,6 +9,7 @@ cdef Pending* pending_find(Core* core, Account* account, const char* subject, ui
 cdef void pending_touch(Core* core, Pending* one) noexcept nogil
 cdef void pending_remove(Core* core, Pending* one) noexcept nogil
 cdef void pendings_drop(Core* core, Import* of) noexcept nogil
+cdef void requests_forgotten(Core* core, Link* link, const char* subject, uint32_t size) noexcept nogil
 cdef void pendings_expire(Core* core) noexcept nogil
 cdef void mail_latency(Core* core, Import* of, int status, uint64_t requestor, int64_t requestor_rtt_ns,
                        Link* responder, int64_t started_ns, int64_t service_ns, const char* headers,

@@ -11,7 +11,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
+from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.memory cimport bury, next_random
+from gossamer.mesh.engine.subject cimport matches
 from gossamer.mesh.engine.subscriptions cimport enter
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
@@ -22,6 +24,7 @@ from gossamer.mesh.engine.types cimport (
     RECEIVER_ANSWERS,
     Account,
     Core,
+    Entry,
     Import,
     Link,
     Mail,
@@ -172,6 +175,12 @@ cdef Pending* pending_add(Core* core, Import* of, Account* account, Account* to,
     if requestor != NULL:
         one.requestor = requestor.id
         one.requestor_rtt_ns = requestor.rtt_ns
+        if requestor.account == to:
+            one.link = requestor
+            one.link_next = requestor.asked
+            if requestor.asked != NULL:
+                requestor.asked.link_previous = one
+            requestor.asked = one
     one.hash = name_hash(core, account, name, NAME_SIZE)
     one.next = core.pendings[one.hash & core.pendings_mask]
     core.pendings[one.hash & core.pendings_mask] = one
@@ -196,7 +205,46 @@ cdef void pending_remove(Core* core, Pending* one) noexcept nogil:
         at = &at[0].next
     core.pendings_count -= 1
     list_remove(one)
+    link_forget(one)
     bury(core, one)
+
+
+cdef void link_forget(Pending* one) noexcept nogil:
+    """Out of the list of the requestor's link."""
+    if one.link == NULL:
+        return
+    if one.link_previous != NULL:
+        one.link_previous.link_next = one.link_next
+    else:
+        one.link.asked = one.link_next
+    if one.link_next != NULL:
+        one.link_next.link_previous = one.link_previous
+    one.link = NULL
+    one.link_previous = NULL
+    one.link_next = NULL
+
+
+cdef void requests_forgotten(Core* core, Link* link, const char* subject, uint32_t size) noexcept nogil:
+    """The link no longer listens on this subject (NULL: on any): requests whose answer nobody would hear end now."""
+    cdef Pending* one = link.asked
+    cdef Pending* following
+    cdef Entry* entry
+    cdef char* reply
+    cdef uint32_t slot
+    while one != NULL:
+        following = one.link_next
+        reply = pending_name(one) + one.name_size
+        if subject == NULL or matches(subject, size, reply, one.reply_size):
+            entry = match_lookup(core, one.to, reply, one.reply_size, &slot)
+            if entry != NULL and entry.extra == NULL and not (
+                    entry.plain_count or entry.remote_count or entry.group_count):
+                if one.sampled:
+                    mail_latency(core, one.of, 408, one.requestor, one.requestor_rtt_ns, NULL, one.started_ns,
+                                 core.now_ns - one.started_ns, reply + one.reply_size, one.headers_size)
+                pending_remove(core, one)
+        if subject == NULL:
+            link_forget(one)
+        one = following
 
 
 cdef void pendings_drop(Core* core, Import* of) noexcept nogil:

@@ -298,8 +298,8 @@ cdef void answer_end(Core* core, Message* message, Message* answer, Pending* wai
     """It was delivered to ``answer.delivered``. More may follow for a stream, until an empty one."""
     if waiting.sampled:
         waiting.sampled = 0
-        mail_latency(core, waiting.of, 200, waiting.requestor, waiting.requestor_rtt_ns, message.source,
-                     waiting.started_ns, core.now_ns - waiting.started_ns,
+        mail_latency(core, waiting.of, 200 if answer.delivered else 408, waiting.requestor, waiting.requestor_rtt_ns,
+                     message.source, waiting.started_ns, core.now_ns - waiting.started_ns,
                      pending_name(waiting) + waiting.name_size + waiting.reply_size, waiting.headers_size)
     if pending_find(core, message.account, pending_name(waiting), waiting.name_size) != waiting:
         return

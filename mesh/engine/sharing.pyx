@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memset
 
 from gossamer.mesh.engine.interest cimport interest_add
 from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
-from gossamer.mesh.engine.memory cimport bury
+from gossamer.mesh.engine.memory cimport buffer_add, bury
 from gossamer.mesh.engine.pending cimport pendings_drop
 from gossamer.mesh.engine.subscriptions cimport shadow_make, shadows_of_end, subscription_end
 from gossamer.mesh.engine.types cimport (
@@ -101,31 +101,28 @@ cdef uint8_t service_begin(Core* core, Import* one) noexcept nogil:
 
 
 cdef void shadow_all(Core* core, Import* one, uint8_t make) noexcept nogil:
-    """Give the account's subscriptions their shadows for this import, or end them."""
+    """Give the account's subscriptions their shadows for this import, or end them. They are gathered first: an account
+    may import from itself, and then the shadows come into the arrays that are being read."""
     cdef Terminal* terminal = one.account.terminals
-    cdef uint32_t i, count
-    cdef Subscription** members
     cdef Group* group
+    cdef Subscription** found
+    cdef uint32_t i
+    core.scratch_plain.size = 0
     while terminal != NULL:
-        # What is made or ended lies in the exporter's trie: these arrays do not change meanwhile, unless an account
-        # imports from itself, which import_enter refuses.
-        for i in range(terminal.plain_count):
-            shadow_one(core, one, terminal.plain[i], make)
+        buffer_add(&core.scratch_plain, terminal.plain, terminal.plain_count * sizeof(void*))
         group = terminal.groups
         while group != NULL:
-            members = group.members
-            count = group.count
-            for i in range(count):
-                shadow_one(core, one, members[i], make)
+            buffer_add(&core.scratch_plain, group.members, group.count * sizeof(void*))
             group = group.next
         terminal = terminal.next
-
-
-cdef inline void shadow_one(Core* core, Import* one, Subscription* of, uint8_t make) noexcept nogil:
-    if make:
-        shadow_make(core, one, of)
-    else:
-        shadows_of_end(core, one, of)
+    found = <Subscription**>core.scratch_plain.data
+    for i in range(<uint32_t>(core.scratch_plain.size // sizeof(void*))):
+        if found[i].closed:
+            continue
+        if make:
+            shadow_make(core, one, found[i])
+        else:
+            shadows_of_end(core, one, found[i])
 
 
 cdef void import_enter(Core* core, Import* one) noexcept nogil:
@@ -141,7 +138,7 @@ cdef void import_enter(Core* core, Import* one) noexcept nogil:
         memset(grown + core.imports_capacity, 0, (capacity - core.imports_capacity) * sizeof(Import*))
         core.imports = grown
         core.imports_capacity = capacity
-    if one.account == one.exporter or (one.service and not service_begin(core, one)):
+    if one.service and not service_begin(core, one):
         import_free(one)
         return
     core.imports[one.id] = one

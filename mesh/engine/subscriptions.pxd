@@ -5,6 +5,7 @@ from gossamer.mesh.engine.types cimport Account, Core, Import, Link, Subscriptio
 
 cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
                               char* sid, uint32_t sid_size) noexcept nogil
+cdef Subscription* sid_find(Link* link, const char* sid, uint32_t size) noexcept nogil
 cdef void client_unsubscribe(Core* core, Link* link, char* sid, uint32_t sid_size, int64_t max) noexcept nogil
 cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t size, char* queue, uint32_t queue_size,
                         uint64_t handle) noexcept nogil

@@ -117,9 +117,11 @@ cdef void partition(Program* program, Part* part, const char* subject, uint32_t 
 
 
 cdef void split(Part* part, const char* token, uint32_t size, size_t start, Buffer* to) noexcept nogil:
-    """The pieces between separators as tokens; empty ones are dropped."""
+    """The pieces between separators as tokens; empty ones are dropped. If that leaves nothing the subject gets an empty
+    token, so that it reaches nobody."""
     cdef uint32_t at = 0
     cdef uint32_t begin = 0
+    cdef size_t before = to.size
     cdef uint32_t separator = part.text_size
     while at <= size:
         if at == size or (separator and size - at >= separator and memcmp(token + at, part.text, separator) == 0):
@@ -127,11 +129,13 @@ cdef void split(Part* part, const char* token, uint32_t size, size_t start, Buff
                 dot(to, start)
                 buffer_add(to, token + begin, at - begin)
             if at == size:
-                return
+                break
             at += separator
             begin = at
         else:
             at += 1
+    if to.size == before:
+        buffer_add(to, b".", 1)
 
 
 cdef void cut(Part* part, const char* token, uint32_t size, Buffer* to) noexcept nogil:

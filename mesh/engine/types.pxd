@@ -329,6 +329,7 @@ cdef struct Link:
     Unpacker* unpacker          # what is read is compressed
     Subscription* subscriptions
     uint32_t subscription_count
+    Pending* asked              # its requests through imports that wait
     Subscription** sid_table    # NULL while there are few
     uint32_t sid_mask
     Replies* replies
@@ -533,6 +534,9 @@ cdef struct Pending:            # a request through an import that may be answer
     int64_t started_ns
     uint64_t requestor
     int64_t requestor_rtt_ns
+    Link* link                  # the requestor, while it is there
+    Pending* link_previous
+    Pending* link_next
     uint8_t sampled
     uint32_t name_size          # _R_.xxxxxx.yyyyyy
     uint32_t reply_size         # the requestor's

@@ -312,6 +312,61 @@ def test_latency_is_reported(two: tuple[Bench, int, int]) -> None:
     assert [each.status for each in bench.taken(Latency)] == [400, 503, 504]
 
 
+@pytest.mark.parametrize("how", ["UNSUB", "close", "late"])
+def test_a_requestor_that_hears_no_more(two: tuple[Bench, int, int], how: str) -> None:
+    """Nobody would hear the answer: the request ends at once, with status 408."""
+    bench, a, b = two
+    importing(bench, a, b, sampling=100)
+    server, asker, other = bench.client(a), bench.client(b), bench.client(b)
+    bench.say(server, b"SUB svc.x 1\r\n")
+    bench.say(other, b"SUB elsewhere 1\r\n")
+    bench.say(asker, b"SUB inbox.* 5\r\nSUB more 6\r\nPUB ask.x inbox.1 2\r\nhi\r\nPUB ask.x elsewhere 2\r\nhi\r\n")
+    first, second = re.findall(rb"_R_\.\w{6}\.\w{6}", bench.heard(server))
+    bench.say(asker, b"UNSUB 6\r\n")
+    assert bench.taken(Latency) == []
+    if how == "UNSUB":
+        bench.say(asker, b"UNSUB 5\r\n")
+    elif how == "close":
+        bench.engine.feed(asker, b"", end=True)
+        bench.settle()
+    else:
+        bench.say(other, b"UNSUB 1\r\n")
+        bench.say(server, b"PUB %b 3\r\nyes\r\n" % second)
+        first = second
+    (found,) = bench.taken(Latency)
+    assert (found.status, found.requestor) == (408, asker)
+    bench.say(server, b"PUB %b 3\r\nyes\r\n" % first)
+    assert bench.taken(Latency) == []
+    if how != "late":
+        bench.say(server, b"PUB %b 3\r\nyes\r\n" % second)
+        assert bench.heard(other) == b"MSG elsewhere 1 3\r\nyes\r\n", "somebody else listens there"
+
+
+def test_an_account_that_imports_from_itself(bench: Bench) -> None:
+    a = bench.engine.account(b"A")
+    hears = bench.client(a)
+    bench.say(hears, b"SUB self 1\r\nSUB again.* 2\r\nSUB taken.> q 3\r\n")
+    bench.engine.service_import(a, local=b"selfy", exporter=a, program=program("self"))
+    number = bench.engine.stream_import(a, exporter=a, subject=b"ev.*", program=program("again.$1"))
+    bench.engine.stream_import(a, exporter=a, subject=b"ev.*", program=program("taken.$1"))
+    says = bench.client(a)
+    bench.say(says, b"PUB selfy 1\r\n.\r\nPUB ev.x 1\r\n.\r\n")
+    assert sorted(re.findall(rb"MSG (\S+ \d)", bench.heard(hears))) == [b"again.x 2", b"self 1", b"taken.x 3"]
+    bench.engine.remove_import(number)
+    bench.say(says, b"PUB ev.x 1\r\n.\r\n")
+    assert re.findall(rb"MSG (\S+ \d)", bench.heard(hears)) == [b"taken.x 3"]
+
+
+def test_a_split_that_leaves_nothing_reaches_nobody(bench: Bench) -> None:
+    account = bench.engine.account(b"A")
+    bench.engine.mapping(account, b"m.*", [(100, [*literal("n"), (Part.SPLIT, b"-", (1,))])])
+    bench.engine.mapping(account, b"o.*", [(100, [(Part.SPLIT, b"-", (1,)), *literal("n")])])
+    hears, says = bench.client(account), bench.client(account)
+    bench.say(hears, b"SUB > 1\r\n")
+    bench.say(says, b"PUB m.-- 1\r\n.\r\nPUB o.-- 1\r\n.\r\nPUB m.-a- 1\r\n.\r\n")
+    assert bench.heard(hears) == b"MSG n.a 1 1\r\n.\r\n"
+
+
 @pytest.mark.parametrize(
     ("header", "wanted"),
     [
