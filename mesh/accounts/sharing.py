@@ -199,10 +199,6 @@ class Sharing:
             found = applied.imports.get(arguments)
             if found is None:
                 found = applied.imports[arguments] = self._import(arguments)
-                if each.entry.exporter == name:
-                    self._log.warning(
-                        f"Account {name}: an import from itself is not available yet; at {each.entry.place}"
-                    )
             self._by_number[found] = each
         if not applied.imports and not applied.mappings:
             del self._applied[name]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 HASHING_THREADS = 2
 _DEFAULT_TIMEOUT_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
-_AHEAD_NS = 200_000_000
 
 
 class Judge:
@@ -158,8 +157,7 @@ class Judge:
 
             return unavailable(weighed, "this server has no way to ask")
         timeout_ns = self.settings.timeout_ns or DEFAULT_TIMEOUT_NS
-        # The engine's own timer runs on while a link is parked: be earlier, so that the reason is ours to tell.
-        return self.desk.ask(weighed, self._answered, timeout_ns - min(timeout_ns // 10, _AHEAD_NS))
+        return self.desk.ask(weighed, self._answered, timeout_ns)
 
     async def _ask_after(self, weighing: "asyncio.Future[Admission | Refusal | Question]") -> "Admission | Refusal":
         verdict = self._asked(await weighing)

@@ -120,7 +120,6 @@ def test_nobody_serves(sides):
     assert (record["status"], record["description"]) == (503, "Service Unavailable")
 
 
-@pytest.mark.only_server("nats-server", reason="our engine waits for the threshold and then reports 504")
 def test_a_requestor_that_hangs_up(sides):
     here, server, _ = sides
     client = here.join("B")

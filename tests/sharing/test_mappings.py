@@ -106,7 +106,6 @@ def test_a_literal_source_comes_first_then_the_order_of_definition(heard):
     assert heard(["w.b", "w.c", "w.c.d"]) == ["literal", "n21.c", "n22.c.d"]
 
 
-@pytest.mark.only_server("nats-server", reason="our engine leaves the empty token out and delivers the message")
 def test_a_split_that_leaves_nothing_loses_the_message(heard):
     assert heard(["m11.--"]) == []
 
