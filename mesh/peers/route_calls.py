@@ -26,14 +26,23 @@ class RouteCalls:
         gossip_mode: int = 0,
         server_id: str = "",
         tries: int = 0,
+        lost: bool = False,
         delay_ns: int = 0,
     ) -> None:
-        """Connect to somebody, unless that is under way already. ``place``: not where ``url`` leads, but there."""
+        """Connect to somebody, unless that is under way already. ``place``: not where ``url`` leads, but there.
+        ``lost``: to replace a connection that was registered."""
         place = place or (url.host, url.port)
         if self.stopped or not 0 < place[1] < 65536:
             return
         dial = self._dials.add(
-            url, place, account=account, explicit=explicit, gossip_mode=gossip_mode, server_id=server_id, tries=tries
+            url,
+            place,
+            account=account,
+            explicit=explicit,
+            gossip_mode=gossip_mode,
+            server_id=server_id,
+            tries=tries,
+            lost=lost,
         )
         if dial is None:
             return

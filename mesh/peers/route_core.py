@@ -14,6 +14,7 @@ Time is not kept here: the caller passes it in where it is remembered, and wakes
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers import route_actions as do
@@ -27,8 +28,11 @@ from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, is_literal
 from gossamer.mesh.peers.route_table import Connection, Remote, RouteTable, Stage
 from gossamer.mesh.peers.route_voice import RouteVoice
-from gossamer.mesh.peers.route_world import RouteIdentity, RouteRow
+from gossamer.mesh.peers.route_world import SECOND_NS, RouteIdentity, RouteRow
 from gossamer.mesh.world import Randomness
+
+#: From the full pool to the dials for pinned accounts that nobody has connected yet.
+COMPLETION_DELAY_NS: Final = SECOND_NS
 
 
 class RouteCore:
@@ -155,6 +159,7 @@ class RouteCore:
         connection.gossip_mode = dial.gossip_mode
         connection.url = dial.url
         connection.tries = dial.tries
+        connection.lost = dial.lost
         connection.greeted = not self._name.dynamic
         self._table.connections[link] = connection
 
@@ -430,6 +435,22 @@ class RouteCore:
                 gossip_mode=connection.gossip_mode,
                 server_id=remote.server_id,
             )
+        elif remote.pooled and connection.url is not None:
+            self._complete(connection, remote, connection.url)
+
+    def _complete(self, connection: Connection, remote: Remote, url: RouteUrl) -> None:
+        """The pool is full. Whoever dialled it also sees to the pinned accounts: usually gossip has brought their
+        connections by now, but two nodes may hear of each other only once, before either has one for the account."""
+        for account in sorted(self.pinned - remote.dedicated.keys()):
+            self._calls.dial(
+                url,
+                place=(connection.host, connection.port),
+                account=account,
+                explicit=connection.explicit,
+                gossip_mode=connection.gossip_mode,
+                server_id=remote.server_id,
+                delay_ns=COMPLETION_DELAY_NS,
+            )
 
     def peer_error(self, link: int, text: bytes) -> None:
         """The peer said -ERR; the engine closes the link."""
@@ -467,6 +488,7 @@ class RouteCore:
             gossip_mode=connection.gossip_mode,
             server_id=remote.server_id if remote is not None else "",
             tries=tries,
+            lost=connection.lost or remote is not None,
             delay_ns=delay_ns,
         )
         if is_last and remote is not None and connection.explicit and not remote.pooled:

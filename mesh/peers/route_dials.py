@@ -18,6 +18,9 @@ SPREAD_MS: Final = 100
 BACKOFF_MAX_NS: Final = 30 * SECOND_NS
 #: So many connections in a row may end unconfirmed before a dial counts as unwelcome: races need a few.
 RACES_MAX: Final = 4
+#: A remote that was there and cannot be reached any more is tried so often, which takes about a day. Nobody else would
+#: bring the two together again: both may still be connected to everybody who could tell them of each other.
+LOST_RETRIES_MAX: Final = 2880
 #: Failures are logged at the first and then at every so manieth try.
 REPORT_EVERY: Final = 3600
 
@@ -38,6 +41,7 @@ class Dial(Struct, kw_only=True):
     server_id: str = ""
     failures: int = 0  # connects in a row that did not succeed
     tries: int = 0  # connections in a row that ended unconfirmed
+    lost: bool = False  # it is to replace a registered connection
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -64,6 +68,7 @@ class Dials:
         gossip_mode: int = 0,
         server_id: str = "",
         tries: int = 0,
+        lost: bool = False,
     ) -> Dial | None:
         """A new dial; None: there was one for the same place already, which now counts as explicit too if this is."""
         known = self._by_key.get((*place, account))
@@ -81,6 +86,7 @@ class Dials:
             gossip_mode=gossip_mode,
             server_id=server_id,
             tries=tries,
+            lost=lost,
         )
         self._by_attempt[dial.attempt] = self._by_key[dial.key] = dial
         return dial
@@ -104,7 +110,7 @@ def delay_after_failure_ns(dial: Dial, *, connect_retries: int, backoff: bool, r
     ``remote_known``: another connection to the same remote lives, so it will be there again.
     """
     if not dial.explicit and not remote_known and dial.failures > connect_retries:
-        return None
+        return _growing_ns(dial.failures) if dial.lost and dial.failures <= LOST_RETRIES_MAX else None
     return _growing_ns(dial.failures) if backoff else SECOND_NS
 
 

@@ -37,6 +37,7 @@ class Connection:
         "index",
         "info",
         "link",
+        "lost",
         "no_redial",
         "peer_error",
         "pooled",
@@ -75,6 +76,7 @@ class Connection:
         self.no_redial = False
         self.peer_error = ""
         self.rtt_ns = 0
+        self.lost = False  # was it dialled to replace a registered one?
         self.tries = 0  # earlier connections of the same dial that ended before they were confirmed
 
     @property

@@ -252,15 +252,34 @@ def test_explicit_dials_go_on_and_implicit_ones_end() -> None:
     assert len([text for level, text in a.log.lines if level == "error"]) == 2  # only the first of each is reported
     b = cluster.add("B", "A")
     cluster.settle()
-    c = cluster.add("C", "A")
-    cluster.settle()
-    c.kill()
-    start = cluster.time.now
+    c = cluster.add("C", "A", start=False)
+    cluster.net.blocked.add(frozenset({b.host, c.host}))
+    cluster.start("C")
     cluster.time.run(10.0)
-    mine = [at for at, caller, host, _ in cluster.net.dials if caller == "B" and host == c.host and at > start]
-    pairs = {row.remote_name for row in b.manager.routez()}
-    assert pairs == {"A"}
-    assert len(mine) <= 2  # at most once for the pool and once for the system account
+    mine = [at for at, caller, host, _ in cluster.net.dials if {caller, host} in ({"B", c.host}, {"C", b.host})]
+    assert {row.remote_name for row in b.manager.routez()} == {"A"}
+    assert 0 < len(mine) <= 4  # from each side at most once for the pool and once for the system account
+
+
+def test_a_lost_node_is_dialled_again_and_again() -> None:
+    """Both may be connected to everybody who could tell them of each other: then nobody will."""
+    cluster = Cluster(6)
+    cluster.add("A", system_account="")
+    b = cluster.add("B", "A", system_account="", pool_size=1)
+    c = cluster.add("C", "A", system_account="", pool_size=1)
+    cluster.settle()
+    solicitor = b if any(row.did_solicit for row in b.manager.routez() if row.remote_name == "C") else c
+    cluster.net.blocked.add(frozenset({b.host, c.host}))
+    start = cluster.time.now
+    for link in [row.rid for row in b.manager.routez() if row.remote_name == "C"]:
+        b.engine.close(link, reason=0)
+    cluster.time.run(120.0)
+    hosts = {b.host, c.host} - {solicitor.host}
+    times = [at / SECOND for at, caller, host, _ in cluster.net.dials if caller == solicitor.name and host in hosts]
+    gaps = [round(later - earlier) for earlier, later in itertools.pairwise(at for at in times if at * SECOND > start)]
+    assert gaps[:7] == [1, 2, 4, 8, 16, 30, 30]
+    cluster.net.blocked.clear()
+    cluster.settle(60.0)
 
 
 def test_backoff_doubles() -> None:
