@@ -153,6 +153,8 @@ cdef char* publish_slow(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.last = body + total + 2 == end
     message.share = 0
     message.queues_size = 0
+    message.front_size = 0
+    message.apart = 0
     entry = match_lookup(core, link.account, message.subject, message.subject_size, &slot)
     if entry == NULL:
         return at
@@ -268,6 +270,8 @@ cdef char* publish_fast(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.tail_size = <uint32_t>(body - message.tail)
     message.joined = 1
     message.queues_size = 0
+    message.front_size = 0
+    message.apart = 0
     message.share = 0
     if with_headers:
         at[0] = 72

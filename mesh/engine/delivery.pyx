@@ -19,7 +19,7 @@ from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room
 from gossamer.mesh.engine.quoting cimport buffer_quoted
 from gossamer.mesh.engine.output cimport commit, output_add, output_error, output_flush_all, output_share, reserve
 from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
-from gossamer.mesh.engine.request cimport answer_begin, answer_end, mapped, request_begin, request_end
+from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, mapped, request_begin, request_end
 from gossamer.mesh.engine.subject cimport matches, subject_literal
 from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
 from gossamer.mesh.engine.text cimport copy_over, write_number
@@ -66,12 +66,37 @@ from libc.stdlib cimport malloc, realloc
 # --- one receiver -----------------------------------------------------------------------------------------------------
 
 
+cdef uint8_t write_apart(Core* core, Link* link, Subscription* one, Message* message) noexcept nogil:
+    """The same for a message whose headers stand apart from its payload, or did."""
+    cdef uint32_t at, size
+    cdef char* to
+    if message.head == NULL:
+        compose(core, message)
+    at = message.head_size + one.sid_size
+    size = at + message.tail_size + message.total_size + 2
+    to = reserve(core, link, size)
+    if to == NULL:
+        return 0
+    copy_over(to, message.head, message.head_size)
+    copy_over(to + message.head_size, sid_text(one), one.sid_size)
+    copy_over(to + at, message.tail, message.tail_size)
+    at += message.tail_size
+    if message.front_size:
+        copy_over(to + at, message.front, message.front_size)
+        at += message.front_size
+    copy_over(to + at, message.body, size - at)
+    commit(core, link, size)
+    return 1
+
+
 cdef inline uint8_t write_message(Core* core, Link* link, Subscription* one, Message* message) noexcept nogil:
     """Queue the message for a link; 0 if it could not take it."""
     cdef uint32_t front = message.head_size + one.sid_size
     cdef uint32_t body_size = message.total_size + 2
     cdef uint32_t size
     cdef char* to
+    if message.apart:
+        return write_apart(core, link, one, message)
     if message.run != NULL and not link.blocked and one.sid_size == message.run_sid.sid_size \
             and memcmp(sid_text(one), sid_text(message.run_sid), one.sid_size) == 0:
         output_share(core, link, message.run, message.run_size)
@@ -97,7 +122,7 @@ cdef inline uint8_t write_message(Core* core, Link* link, Subscription* one, Mes
         copy_over(to + front, message.tail, message.tail_size + body_size)
     else:
         copy_over(to + front, message.tail, message.tail_size)
-        memcpy(to + front + message.tail_size, message.body, body_size)
+        copy_over(to + front + message.tail_size, message.body, body_size)
     commit(core, link, size)
     return 1
 
@@ -108,25 +133,26 @@ cdef uint8_t write_stripped(Core* core, Link* link, Subscription* one, Message* 
     cdef uint32_t bound = 32 + message.subject_size + one.sid_size + message.reply_size + body_size
     cdef char* start = reserve(core, link, bound)
     cdef char* to = start
+    cdef char* payload = message.body if message.front_size else message.body + message.header_size
     if start == NULL:
         return 0
     memcpy(to, b"MSG ", 4)
     to += 4
-    memcpy(to, message.subject, message.subject_size)
+    copy_over(to, message.subject, message.subject_size)
     to += message.subject_size
-    memcpy(to, sid_text(one), one.sid_size)
+    copy_over(to, sid_text(one), one.sid_size)
     to += one.sid_size
     to[0] = 32
     to += 1
     if message.reply_size:
-        memcpy(to, message.reply, message.reply_size)
+        copy_over(to, message.reply, message.reply_size)
         to += message.reply_size
         to[0] = 32
         to += 1
     to += write_number(to, message.total_size - message.header_size)
     memcpy(to, b"\r\n", 2)
     to += 2
-    memcpy(to, message.body + message.header_size, body_size)
+    copy_over(to, payload, body_size)
     commit(core, link, <uint32_t>(to - start) + body_size)
     return 1
 
@@ -134,6 +160,8 @@ cdef uint8_t write_stripped(Core* core, Link* link, Subscription* one, Message* 
 cdef uint8_t mail_message(Core* core, Subscription* one, Message* message) noexcept nogil:
     """For the control plane. Its mailbox has a bound: beyond it messages are dropped and counted."""
     cdef Mail mail
+    if message.front_size:
+        gather(core, message)
     if <int64_t>(core.mail.size + core.mail_shared.size + message.total_size) > core.configuration.mailbox_limit:
         core.mailbox_dropped += 1
         return 1
@@ -208,6 +236,8 @@ cdef void write_route(Core* core, Link* link, Message* message) noexcept nogil:
     cdef Group* group
     cdef char* start
     cdef char* to
+    if message.front_size:
+        gather(core, message)
     for i in range(link.route.picked_count):
         bound += link.route.picked[i].name_size + 1
     start = reserve(core, link, bound)
@@ -414,7 +444,7 @@ cdef void compose_in(Buffer* line, Message* message) noexcept nogil:
     to = start
     memcpy(to, b"HMSG " if message.header_size else b"MSG ", 5 if message.header_size else 4)
     to += 5 if message.header_size else 4
-    memcpy(to, message.subject, message.subject_size)
+    copy_over(to, message.subject, message.subject_size)
     to += message.subject_size
     message.head = start
     message.head_size = <uint32_t>(to - start)
@@ -422,7 +452,7 @@ cdef void compose_in(Buffer* line, Message* message) noexcept nogil:
     to[0] = 32
     to += 1
     if message.reply_size:
-        memcpy(to, message.reply, message.reply_size)
+        copy_over(to, message.reply, message.reply_size)
         to += message.reply_size
         to[0] = 32
         to += 1
@@ -443,7 +473,7 @@ cdef void compose_run(Core* core, Message* message, Entry* entry) noexcept nogil
     cdef uint32_t size
     cdef char* to
     message.run = NULL
-    if first.link == NULL or first.link.memory:
+    if first.link == NULL or first.link.memory or message.apart:
         return
     size = message.head_size + first.sid_size + message.tail_size + message.total_size + 2
     if size + SLACK > RUN_ROOM:
@@ -607,7 +637,10 @@ cdef void deliver_calls(Core* core, Message* message, Entry* entry) noexcept nog
         there = request_begin(core, message, &entry.extra.calls[i], &asked, &waiting)
         if there == NULL:
             continue
-        compose(core, &asked)
+        if asked.apart:
+            asked.head = NULL
+        else:
+            compose(core, &asked)
         spread(core, &asked, there)
         request_end(core, message, &entry.extra.calls[i], &asked, waiting)
         message.delivered += asked.delivered

@@ -172,6 +172,8 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     message.reply_size = 0
     message.queues = NULL
     message.queues_size = 0
+    message.front_size = 0
+    message.apart = 0
     message.header_size = <uint32_t>header
     message.total_size = <uint32_t>total
     message.body = body

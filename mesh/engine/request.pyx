@@ -7,7 +7,7 @@ composed in buffers of the core: no allocation but the pending reply.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.match cimport match_again, match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick
@@ -20,7 +20,7 @@ from gossamer.mesh.engine.pending cimport (
     pending_touch,
 )
 from gossamer.mesh.engine.sampling cimport sampled_by_headers
-from gossamer.mesh.engine.text cimport copy_over, write_number
+from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     CALLS_DEEP,
@@ -142,12 +142,12 @@ cdef void make_block(Buffer* to, Message* message, Import* of) noexcept nogil:
 
 
 cdef void add_info(Core* core, Message* message, Import* of, Message* asked, uint32_t depth) noexcept nogil:
-    """Give the request its Nats-Request-Info header: headers and payload are put together anew."""
+    """Give the request its Nats-Request-Info header: as a front of its own where it is the only one and nothing stands
+    between the requestor and the exporter, else headers and payload are put together anew."""
     cdef Buffer* to = &core.call_body[depth]
     cdef Link* link = message.source
     cdef uint32_t payload = message.total_size - message.header_size + 2
     cdef uint32_t header_size
-    cdef char* at
     to.size = 0
     if message.header_size == 0 and depth == 0:
         # Mostly one requestor asks many times: its block is kept.
@@ -158,12 +158,12 @@ cdef void add_info(Core* core, Message* message, Import* of, Message* asked, uin
             of.info_link = link.id
             of.info_rtt_ns = link.rtt_ns
             of.info_descriptions = core.descriptions
-        header_size = <uint32_t>of.info.size
-        at = buffer_room(to, <size_t>header_size + payload)
-        if at == NULL or header_size == 0:
-            return
-        copy_over(at, of.info.data, header_size)
-        memcpy(at + header_size, message.body, payload)
+        asked.front = of.info.data
+        asked.front_size = <uint32_t>of.info.size
+        asked.header_size = asked.front_size
+        asked.total_size = asked.front_size + message.total_size
+        asked.apart = 1
+        return
     else:
         make_block(to, message, of)
         header_size = <uint32_t>to.size
@@ -192,6 +192,17 @@ cdef uint8_t sampled(Core* core, Message* message, Import* of, uint8_t* by_heade
     return 0
 
 
+cdef void gather(Core* core, Message* message) noexcept nogil:
+    """Put the message's front and its payload into one run of bytes, for those who take no less."""
+    cdef Buffer* to = &core.call_body[0]
+    to.size = 0
+    buffer_add(to, message.front, message.front_size)
+    buffer_add(to, message.body, message.total_size - message.header_size + 2)
+    buffer_room(to, 0)
+    message.body = to.data
+    message.front_size = 0
+
+
 cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message* asked,
                           Pending** waiting) noexcept nogil:
     """Make ``asked``, the request in the exporting account, and find who gets it; NULL: it goes nowhere. What the line
@@ -205,6 +216,8 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
     waiting[0] = NULL
     if passed_through(message, of):
         return NULL
+    if message.front_size:
+        gather(core, message)
     if depth > CALLS_DEEP:
         core.calls_dropped += 1
         return NULL
@@ -215,6 +228,7 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
     asked.asked_by = message
     asked.via = of
     asked.queues_size = 0
+    asked.apart = 0
     asked.share = 0
     asked.run = NULL
     asked.delivered = 0
@@ -279,6 +293,7 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
     answer.asked_by = message
     answer.via = NULL
     answer.queues_size = 0
+    answer.apart = 0
     answer.share = 0
     answer.run = NULL
     answer.delivered = 0

@@ -611,6 +611,9 @@ cdef struct Message:            # a message on its way, as views into the read b
     uint32_t header_size        # 0: none
     uint32_t total_size         # headers and payload
     char* body                  # total_size bytes and CR LF
+    char* front                 # the headers, where they do not stand before the payload; then body is the payload
+    uint32_t front_size         # 0: they do, or there are none
+    uint8_t apart               # it has a front, or had one: the line is only put together when somebody needs it
     char* head                  # "MSG subject" or "HMSG subject"
     uint32_t head_size
     char* tail                  # " [reply] [header size] size CR LF"
