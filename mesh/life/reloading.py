@@ -124,7 +124,7 @@ def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
 
 async def _judge_again(node: "Node", gone: set[str], old: Judge, paths: set[str]) -> None:
     """Everybody who is here, by the new rules: with what they sent when they came."""
-    slow: list[tuple[Client, Attempt, asyncio.Future[Admission | Refusal]]] = []
+    slow: list[tuple[Client, Attempt, Attempt | None, asyncio.Future[Admission | Refusal]]] = []
     judge = node.judge
     untouched = node.resolving is not None and not _ABOUT_USERS & paths
     for number, client in enumerate(list(node.clients)):
@@ -145,13 +145,23 @@ async def _judge_again(node: "Node", gone: set[str], old: Judge, paths: set[str]
             attempt = client.attempt or judge.attempt(client, SILENT, b"")
             found = judge.verdict(attempt)
             if isinstance(found, asyncio.Future):
-                slow.append((client, attempt, found))
+                slow.append((client, attempt, client.attempt, found))
             else:
                 _follow_verdict(node, client, attempt, found)
-    for client, attempt, future in slow:
-        verdict = await future
-        if node.clients.find(client.link) is client and client.account is not None:
-            _follow_verdict(node, client, attempt, verdict)
+    for client, attempt, said, future in slow:
+        await asyncio.wait([future])
+        if node.clients.find(client.link) is not client or client.account is None or client.attempt is not said:
+            continue  # gone, or it has said CONNECT again and was judged by the new rules
+        if future.cancelled() or future.exception() is not None:
+            why = "the node is stopping" if future.cancelled() else repr(future.exception())
+            reason = Reason(code=ReasonCode.INTERNAL, text=f"it could not be judged again: {why}", rule="reload")
+            node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, reason)
+            continue
+        verdict = future.result()
+        if not judge.stands(verdict):
+            again = judge.verdict(attempt)
+            verdict = await again if isinstance(again, asyncio.Future) else again
+        _follow_verdict(node, client, attempt, verdict)
 
 
 def _follow_verdict(node: "Node", client: Client, attempt: Attempt, verdict: Admission | Refusal) -> None:

@@ -163,9 +163,10 @@ class CalloutDesk:
         from gossamer.auth.decisions import Admission
 
         local = question.local
-        if question.callout.operator_mode and isinstance(local, Admission):
-            return self._accounts.admitted(local)
-        return self._accounts.find(question.callout.account)
+        found = self._accounts.find(question.callout.account)
+        if found is None and question.callout.operator_mode and isinstance(local, Admission):
+            return self._accounts.admitted(local)  # its first user; later on its limits may have changed meanwhile
+        return found
 
     def _listen(self, account: Account) -> None:
         if account.number not in self._inboxes:
@@ -235,10 +236,12 @@ class CalloutDesk:
     def _turn(self) -> None:
         self._scheduled = False
         end_ns = self._clock.monotonic_ns() + SLICE_NS
-        while self._work:
-            self._work.popleft()()
-            if self._clock.monotonic_ns() >= end_ns:
-                break
-        if self._work and not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn)
+        try:
+            while self._work:
+                self._work.popleft()()
+                if self._clock.monotonic_ns() >= end_ns:
+                    break
+        finally:  # one that fails holds up nobody else
+            if self._work and not self._scheduled:
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._turn)

@@ -156,12 +156,7 @@ class Clients:
                 client.attempt = self.judge.attempt(client, connect, event.nonce)
             self._settle(client, connect, None, event.again)
             return
-        attempt = self.judge.attempt(client, connect, event.nonce)
-        verdict = self.judge.verdict(attempt)
-        if isinstance(verdict, asyncio.Future):
-            self._await_verdict(client, connect, attempt, verdict, event.again)
-        else:
-            self._conclude(client, connect, attempt, verdict, event.again)
+        self._judge(client, connect, self.judge.attempt(client, connect, event.nonce), event.again)
 
     def ended(self, event: Closed) -> None:
         client = self._table.pop(event.link, None)
@@ -287,6 +282,18 @@ class Clients:
         self._engine.expire(client.link, at_ns=0, reason=CloseReason.AUTHENTICATION_EXPIRED, error=b"")
 
     # --- judging ------------------------------------------------------------------------------------------------
+    def _judge(self, client: Client, connect: Connect, attempt: "Attempt", again: bool) -> None:
+        """By the rules of this moment."""
+        if not self.judge.required:
+            client.attempt = attempt
+            self._settle(client, connect, None, again)
+            return
+        verdict = self.judge.verdict(attempt)
+        if isinstance(verdict, asyncio.Future):
+            self._await_verdict(client, connect, attempt, verdict, again)
+        else:
+            self._conclude(client, connect, attempt, verdict, again)
+
     def _await_verdict(
         self,
         client: Client,
@@ -299,18 +306,22 @@ class Clients:
         if earlier is not None:
             earlier.cancel()
         self._judging[client.link] = future
+        judge = self.judge
 
         def concluded(done: "asyncio.Future[Admission | Refusal]") -> None:
-            if done.cancelled() or self._judging.get(client.link) is not done:
+            error = None if done.cancelled() else done.exception()
+            replaced = self.judge is not judge
+            if self._judging.get(client.link) is not done or (done.cancelled() and not replaced):
                 return
             del self._judging[client.link]
-            try:
-                verdict = done.result()
-            except Exception as error:
+            if error is not None and not replaced:
                 broken = Reason(code=ReasonCode.INTERNAL, text=repr(error))
                 self._refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, broken)
-                return
-            self._conclude(client, connect, attempt, verdict, again)
+            elif replaced or not judge.stands(done.result()):
+                # A reload, a push or a revocation came first: nobody gets in by what was true before.
+                self._judge(client, connect, attempt, again)
+            else:
+                self._conclude(client, connect, attempt, done.result(), again)
 
         future.add_done_callback(concluded)
 

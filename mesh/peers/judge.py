@@ -113,6 +113,16 @@ class Judge:
             return asyncio.get_running_loop().create_task(self._decide_later(attempt, pending.key))
         return self._asked(weighed)
 
+    def stands(self, verdict: "Admission | Refusal") -> bool:
+        """Is a verdict that took a while still by what is known? Not an admission to an account whose JWT has been
+        replaced or deleted since."""
+        from gossamer.auth.decisions import Admission
+
+        if self._live is None or not isinstance(verdict, Admission) or verdict.account_claims is None:
+            return True
+        known = self._live.loaded(verdict.account)
+        return known is not None and known.claims is verdict.account_claims
+
     def is_slow(self, attempt: "Attempt") -> bool:
         """Would ``decide`` compute a password hash?"""
         return self._authenticator is not None and self._authenticator.slow(attempt)
@@ -166,11 +176,18 @@ class Judge:
     def _answered(
         self, question: "Question", asked: "Asked", body: bytes, curve: "CurveKeyPair"
     ) -> "Admission | Refusal | asyncio.Future[Admission | Refusal]":
+        from gossamer.auth.callout.question import Question
         from gossamer.auth.resolver import AccountPending
 
         assert self._authenticator is not None, "only who can be asked about has an answer"
-        now = self._clock.wall_ns() / _SECOND_NS
         try:
+            if not self.stands(question.local):
+                # What the asking rested on has changed: is there still somebody to ask, and whose word counts?
+                weighed = self._weigh(question.attempt)
+                if not isinstance(weighed, Question) or weighed.callout != question.callout:
+                    return self._asked(weighed)
+                question = weighed
+            now = self._clock.wall_ns() / _SECOND_NS
             return self._authenticator.answered(question, asked, body, now, curve=curve)
         except AccountPending as pending:
             return asyncio.get_running_loop().create_task(self._answer_later(question, asked, body, curve, pending.key))
@@ -179,10 +196,10 @@ class Judge:
         self, question: "Question", asked: "Asked", body: bytes, curve: "CurveKeyPair", key: str
     ) -> "Admission | Refusal":
         """Once the account that the service chose has been fetched, or could not be."""
-        assert self._authenticator is not None, "see _answered"
         assert self._live is not None, "only live accounts are fetched"
         await asyncio.wait([self._live.fetch(key)])
-        return self._authenticator.answered(question, asked, body, self._clock.wall_ns() / _SECOND_NS, curve=curve)
+        verdict = self._answered(question, asked, body, curve)
+        return await verdict if isinstance(verdict, asyncio.Future) else verdict
 
     def stop(self) -> None:
         """Verdicts still being thought about are dropped."""

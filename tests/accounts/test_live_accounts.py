@@ -3,19 +3,24 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
-from gossamer.auth.claims import AccountClaims, AccountLimits, OperatorClaims
+from gossamer.auth.claims import AccountClaims, AccountLimits, OperatorClaims, UserClaims, UserGrant
+from gossamer.auth.decisions import Admission, Attempt, ConnectOptions
 from gossamer.auth.jwt import encode
 from gossamer.auth.keys import KeyKind, KeyPair
+from gossamer.auth.reasons import ReasonCode
 from gossamer.auth.resolver import AccountPending, ResolverError, read_account
-from gossamer.auth.settings import AuthSettings
+from gossamer.auth.settings import AuthSettings, ResolverSettings
 from gossamer.auth.trust import trust_of
 from gossamer.mesh.accounts import live as module
 from gossamer.mesh.accounts.live import LiveAccounts
 from gossamer.mesh.logs.log import Log
+from gossamer.mesh.peers.judge import Judge
 
 OPERATOR, STRANGER = (KeyPair.generate(KeyKind.OPERATOR) for _ in range(2))
-TRUST = trust_of(AuthSettings(operators=(encode(OperatorClaims(subject=OPERATOR.public), OPERATOR, issued_at=1),)))
+OPERATORS = (encode(OperatorClaims(subject=OPERATOR.public), OPERATOR, issued_at=1),)
+TRUST = trust_of(AuthSettings(operators=OPERATORS))
 KEY, OTHER = (KeyPair.generate(KeyKind.ACCOUNT).public for _ in range(2))
 SECOND_NS = 1_000_000_000
 
@@ -251,3 +256,29 @@ def test_reading_again():
     room.live.reread()
     assert room.live.loaded(KEY) is not None
     assert "disk on fire; the account stays as it was" in room.lines.text
+
+
+def test_a_verdict_stands_as_long_as_the_account_is_the_same():
+    async def run():
+        user, key = KeyPair.generate(KeyKind.USER), KeyPair.generate(KeyKind.ACCOUNT)
+        room = Room(there={key.public: token(key.public)})
+        settings = AuthSettings(operators=OPERATORS, resolver=ResolverSettings(kind="memory"))
+        judge = Judge(settings, room.clock, room.live)
+        grant = structs.replace(UserGrant.fresh(), bearer_token=True)
+        jwt = encode(UserClaims(subject=user.public, grant=grant), key, issued_at=100)
+        attempt = Attempt(connect=ConnectOptions(jwt=jwt), client_host="127.0.0.1")
+        admission = await judge.verdict(attempt)
+        assert isinstance(admission, Admission)
+        assert judge.stands(admission)
+        room.live.update(key.public, read_account(key.public, token(key.public)))
+        assert judge.stands(admission)  # nothing has changed
+        revoked = token(key.public, issued_at=101, revocations={user.public: 100})
+        room.live.update(key.public, read_account(key.public, revoked))
+        assert not judge.stands(admission)
+        refusal = judge.verdict(attempt)
+        assert refusal.reason.code is ReasonCode.REVOKED
+        assert judge.stands(refusal)
+        room.live.drop(key.public)
+        assert not judge.stands(admission)
+
+    asyncio.run(run())

@@ -307,3 +307,37 @@ def test_a_revocation_of_the_granted_key_closes_its_user(start_server, serve_as_
     other.ping()
     other.publish("$SYS.REQ.USER.AUTH", b"x")
     other.expect_error('Permissions Violation for Publish to "$SYS.REQ.USER.AUTH"')
+
+
+CHANGES = {
+    "the key that signs the answer is taken away": lambda chain: {
+        "authorization": chain.external((chain.target.public,)),
+    },
+    "the sentinel is revoked": lambda chain: {
+        "authorization": chain.external((chain.target.public,)),
+        "signing_keys": (chain.auth_signing.public,),
+        "revocations": {chain.sentinel.public: int(time.time()) + 1},
+    },
+    "the account is not allowed any more": lambda chain: {
+        "authorization": chain.external(),
+        "signing_keys": (chain.auth_signing.public,),
+    },
+}
+
+
+@pytest.mark.only_server("gossamer", reason="nats-server follows the account as it was when it asked")
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_account_changes_while_the_service_thinks(
+    start_server, serve_as_user, visit, dial, chain, tmp_path, change
+):
+    resolver = f'{{type: full, dir: "{tmp_path}/accounts"}}'
+    server = start_server(config=chain.configuration(resolver=resolver))
+    service = serve_as_user(server)
+    visitor = visit(server, jwt=chain.sentinel_jwt)
+    request = service.ask()
+    push(server, chain, dial, chain.auth, chain.account(chain.auth, name="AUTH", **CHANGES[change](chain)))
+    answer = {"signer": chain.target, "answer_signer": chain.auth_signing, "issuer_account": chain.auth.public}
+    granted(service, request, chain, **answer)
+    if change != "the sentinel is revoked":
+        granted(service, service.ask(), chain, **answer)  # it is asked again, by what the account says now
+    visitor.refused()

@@ -13,6 +13,7 @@ from gossamer.auth.permissions import Permissions, ResponsePermissions, SubjectP
 from gossamer.auth.settings import AccountLimits, AccountSettings, AuthSettings, UserSettings
 from gossamer.mesh.engine.events import Denied
 from gossamer.mesh.engine.kinds import Action, CloseReason
+from gossamer.mesh.peers.judge import Judge
 
 VIOLATION = (b"Authorization Violation", CloseReason.AUTHENTICATION_VIOLATION)
 PERMISSIONS = Permissions(
@@ -152,6 +153,57 @@ def test_a_password_hash_is_computed_in_a_thread(make_desk: Any) -> None:
         assert desk.admission(gone) is None
         assert desk.accounts.global_account.clients == 1
         desk.judge.stop()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_nobody_comes_in_by_rules_that_were_replaced_meanwhile(make_desk: Any, cancelled: bool) -> None:
+    """A reload takes a user away, or changes its account, while its password hash is being computed."""
+    hashed = bcrypt.hashpw(b"pa", bcrypt.gensalt(4)).decode()
+
+    async def check() -> None:
+        accounts = (AccountSettings(name="A"), AccountSettings(name="B"))
+        users = tuple(UserSettings(name=name, password=hashed, account="A") for name in ("a", "b"))
+        desk = make_desk(AuthSettings(users=users, accounts=accounts))
+        removed = desk.hello(connect(user="a", **{"pass": "pa"}))
+        moved = desk.hello(connect(user="b", **{"pass": "pa"}))
+        now = (UserSettings(name="b", password=hashed, account="B"),)
+        before = desk.clients.judge
+        desk.clients.judge = Judge(AuthSettings(users=now, accounts=accounts), desk.clock)
+        if cancelled:
+            for future in desk.clients.pending:
+                future.cancel()
+        while desk.clients.pending:
+            await asyncio.wait(desk.clients.pending)
+            await asyncio.sleep(0)
+        assert desk.admission(removed) is None
+        assert desk.refusal(removed) == VIOLATION
+        assert desk.admission(moved)["account"] == desk.accounts.find("B").number
+        before.stop()
+        desk.clients.judge.stop()
+
+    asyncio.run(check())
+
+
+def test_a_verdict_that_does_not_stand_is_made_again(make_desk: Any) -> None:
+    """What it rested on (an account's JWT) changes after it was made and before it is carried out."""
+    hashed = bcrypt.hashpw(b"pa", bcrypt.gensalt(4)).decode()
+
+    async def check() -> None:
+        desk = make_desk(AuthSettings(users=(UserSettings(name="a", password=hashed),)))
+        judge, asked = desk.judge, []
+        judge.stands = lambda verdict: bool(asked.append(verdict)) or len(asked) > 1
+        link = desk.hello(connect(user="a", **{"pass": "pa"}))
+        await asyncio.wait(desk.clients.pending)
+        await asyncio.sleep(0)
+        assert (len(asked), desk.admission(link), len(desk.clients.pending)) == (1, None, 1)
+        await asyncio.wait(desk.clients.pending)
+        await asyncio.sleep(0)
+        assert len(asked) == 2
+        assert desk.admission(link) is not None
+        assert desk.accounts.global_account.clients == 1
+        judge.stop()
 
     asyncio.run(check())
 
