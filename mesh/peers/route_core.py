@@ -13,7 +13,7 @@ Time is not kept here: the caller passes it in where it is remembered, and wakes
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gossamer.mesh.engine.kinds import CloseReason
@@ -23,6 +23,7 @@ from gossamer.mesh.peers import route_refusal as refusal
 from gossamer.mesh.peers.route_calls import RouteCalls
 from gossamer.mesh.peers.route_dials import delay_after_close_ns
 from gossamer.mesh.peers.route_gossip import RouteGossip
+from gossamer.mesh.peers.route_introductions import RouteIntroductions
 from gossamer.mesh.peers.route_name import ClusterName, Verdict
 from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, is_literal
@@ -55,6 +56,7 @@ class RouteCore:
         self._table = RouteTable()
         self._calls = RouteCalls(settings, self.actions)
         self._gossip = RouteGossip(self._table, self._calls, self._name, self.actions)
+        self._introductions = RouteIntroductions(self._table, identity.server_name, self._gossip.introduce)
         self._shared_urls: tuple[str, ...] = ()
         #: Where a host name of ours led to ourselves: not to be tried again.
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
@@ -416,6 +418,10 @@ class RouteCore:
             remote.client_urls = ()
             self._share_client_urls()
         self.actions.append(do.Resume(connection.link))
+
+    def has_routes_to(self, server_id: str, names: Collection[str]) -> None:
+        """A remote has said whom it is connected to."""
+        self._introductions.heard(server_id, names)
 
     # --- the rest of a connection's life ----------------------------------------------------------------------------
 

@@ -75,6 +75,13 @@ class RouteGossip:
             line = gossip_line(info, url=remote.url, cluster=self._name.text, account=connection.account, mode=mode)
             self._actions.append(do.Send(way.link, line))
 
+    def introduce(self, remote: Remote, about: Remote) -> None:
+        """Tell one remote of another that it has no route to."""
+        way = remote.first
+        if way is not None and about.slots:
+            line = gossip_line(about.info, url=about.url, cluster=self._name.text, account="", mode=GossipMode.DISABLED)
+            self._actions.append(do.Send(way.link, line))
+
     def heard_of(self, info: RouteInfo, settings: RouteSettings, pinned: frozenset[str]) -> None:
         """Dial a node that we do not have yet, nor have in our configuration (spec 9.2)."""
         account = info.route_account

@@ -27,7 +27,7 @@ closes the links (and does the former if it was not done).
 Surroundings (RouteEngine, Scheduler, Dialer, RouteLog) and values (RouteIdentity, RouteRow): ``route_world.py``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
@@ -138,6 +138,11 @@ class RouteManager:
     def set_client_urls(self, client_urls: Sequence[str]) -> None:
         """This node's own addresses for clients have changed: new links say so."""
         self._core.set_client_urls(tuple(client_urls))
+        self._apply()
+
+    def has_routes_to(self, server_id: str, names: Collection[str]) -> None:
+        """The heartbeat of another node says that it has routes to the servers of these names."""
+        self._core.has_routes_to(server_id, names)
         self._apply()
 
     def lame_duck(self) -> None:

@@ -11,7 +11,7 @@ from gossamer.mesh.sim.client import Client
 from gossamer.mesh.sim.ledger import FLIGHT_NS, Crossing, Ledger
 from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.member import Member
-from gossamer.mesh.sim.network import Network
+from gossamer.mesh.sim.network import RETRY_MAX_NS, Network
 from gossamer.mesh.sim.topology import Topology
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _SECOND_NS = 1_000_000_000
 _JOURNAL_LINES = 4000
 #: Between two looks whether the mesh is whole.
 _LOOK_S = 0.02
+#: What has just been done to the mesh is felt by then.
+_FELT_S = RETRY_MAX_NS / _SECOND_NS + 0.05
 
 
 class Broken(AssertionError):
@@ -107,7 +109,7 @@ class Mesh:
         """Wait until all clients are connected and have been heard, and the living members are whole: fully connected,
         with equal interest. From then on messages must arrive. Returns how long it took, in seconds."""
         begun_s = self.loop.time()
-        await self.sleep(_LOOK_S)  # what has just been done to the mesh is felt by then
+        await self.sleep(_FELT_S)
         await self.until(lambda: all(client.connected for client in self.clients), seconds, "all clients connected")
         await asyncio.gather(*(client.ready() for client in self.clients))
         left_s = max(0.0, begun_s + seconds - self.loop.time())

@@ -12,6 +12,8 @@ from gossamer.mesh.sim.wire import End
 _SECOND_NS = 1_000_000_000
 #: A connect without an answer (spec routes 13).
 CONNECT_TIMEOUT_NS = _SECOND_NS
+#: TCP tries again at the latest so long after a direction is open again.
+RETRY_MAX_NS = 200_000_000
 _LATENCY_NS = 200_000
 _JITTER_NS = 100_000
 
@@ -89,7 +91,7 @@ class Network:
             self.disturb(source, target)
             for end in list(self._ends.get(source, {}).values()):
                 if end.peer.host == target:
-                    self.loop.after_ns(self._chance.below(200_000_000), end.retry)  # TCP tries again after a while
+                    self.loop.after_ns(self._chance.below(RETRY_MAX_NS), end.retry)
 
     def part(self, ones: list[str], others: list[str]) -> None:
         """Both directions between two groups of hosts."""
@@ -108,6 +110,9 @@ class Network:
             if way.bytes_per_s:
                 way.bytes_per_s = 0
                 self.disturb(source, target)
+                for end in list(self._ends.get(source, {}).values()):
+                    if end.peer.host == target:
+                        end.hurry()
 
     def is_blocked(self, source: str, target: str) -> bool:
         return self.way(source, target).blocked

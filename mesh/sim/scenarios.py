@@ -143,10 +143,6 @@ async def slow_peer(mesh: Mesh) -> None:
         mesh.members[sleeper].wake()
         mesh.note(f"{sleeper} wakes")
         await mesh.sleep(chance.uniform(0, 5))
-    for other in [sleeper, *others]:
-        source, target = mesh.hosts([other, slow])
-        mesh.network.shape(source, target, bytes_per_s=0)
-        mesh.network.disturb(source, target)
     await _at_last(mesh, crowd)
 
 

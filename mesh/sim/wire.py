@@ -6,6 +6,7 @@ answers what still arrives with a reset. What has been sent and not been read co
 it is held, as a full socket holds a process.
 """
 
+from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,6 +53,7 @@ class End:
         self._unread = 0
         self._queue: deque[Piece] = deque()  # waits for the line
         self._sending = False
+        self._line: TimerHandle | None = None
         self._last_arrival_ns = 0
 
     def attach(self, receive: Receive, hold: Callable[[bool], None] | None = None) -> None:
@@ -102,6 +104,12 @@ class End:
         if not self._sending:
             self._send_next()
 
+    def hurry(self) -> None:
+        """The line has become wider."""
+        if self._sending and self._line is not None:
+            self._line.cancel()
+            self._send_next()
+
     # --- on its way -----------------------------------------------------------------------------------------------
 
     def _carry(self, data: bytes, end: bool) -> None:
@@ -121,7 +129,8 @@ class End:
             way = network.way(self.host, self.peer.host)
             if way.bytes_per_s and not self._sending:
                 self._sending = True
-                network.loop.after_ns(len(self._queue[0].data) * _SECOND_NS // way.bytes_per_s, self._send_next)
+                delay_ns = len(self._queue[0].data) * _SECOND_NS // way.bytes_per_s
+                self._line = network.loop.after_ns(delay_ns, self._send_next)
                 return
             self._sending = False
             piece = self._queue.popleft()

@@ -30,8 +30,17 @@ class _Sender(Struct, frozen=True):
     seq: int = 0
 
 
+class _Route(Struct, frozen=True):
+    name: str = ""
+
+
+class _Numbers(Struct, frozen=True):
+    routes: list[_Route] = []
+
+
 class _Heartbeat(Struct, frozen=True):
     server: _Sender
+    statsz: _Numbers = _Numbers()
 
 
 class _Seen(Struct):
@@ -98,11 +107,15 @@ class KnownServers:
         if not message.link:
             return  # our own
         try:
-            server = _heartbeat(message.data[message.header_size :]).server
+            heartbeat = _heartbeat(message.data[message.header_size :])
         except msgspec.DecodeError:
             return
-        if server.id != self._voice.server_id:
-            self._note(server.id, server.seq)
+        server = heartbeat.server
+        if server.id == self._voice.server_id:
+            return
+        self._note(server.id, server.seq)
+        if self._node.routes is not None:
+            self._node.routes.has_routes_to(server.id, {route.name for route in heartbeat.statsz.routes})
 
     def _note(self, server: str, sequence: int) -> None:
         now_ns = self._node.world.clock.monotonic_ns()
