@@ -1,4 +1,5 @@
-# Gossamer: make up, make test, make lint, make bench, make fuzz, make interop. ARGS= is passed on.
+# Gossamer: make up, make test, make lint, make bench, make fuzz, make interop,
+# make sim. ARGS= is passed on.
 # Everything works on a fresh clone with Python 3.11+, a C compiler, make and PyPI.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ TOPOLOGY ?= three-nodes
 
 SOURCES := $(shell find mesh auth operator -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: up test lint bench fuzz interop asan build setup format clean wheel
+.PHONY: up test lint bench fuzz interop sim asan build setup format clean wheel
 
 setup: $(VENV)/.installed
 
@@ -59,6 +60,10 @@ asan: build
 # Witnesses that are not on PyPI (nats CLI, nsc, other clients) skip with the reason where they are missing.
 interop: build
 	$(RUN) -m pytest -q -rs tests/foreign tests/routes tests/topologies $(ARGS)
+
+# Meshes broken on purpose: SEEDS=1000 sweeps over all scenarios; SCENARIO=chaos SEED=7 replays one run.
+sim: build
+	$(RUN) -m gossamer.mesh.sim $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 wheel: setup
 	$(BIN)/python -m pip install -q build
