@@ -167,10 +167,18 @@ class RouteCore:
 
     def dial_failed(self, attempt: int, error: str) -> None:
         dial = self._calls.get(attempt)
-        self._calls.failed(attempt, error, remote_known=dial is not None and dial.server_id in self._table.remotes)
+        known = dial is not None and (dial.server_id in self._table.remotes or self._table.is_somebody_at(dial.place))
+        self._calls.failed(attempt, error, remote_known=known)
 
     def dial_due(self, attempt: int) -> None:
-        """The delay of a ``WakeDial`` is over."""
+        """The delay of a ``WakeDial`` is over. Perhaps the place has been taken meanwhile."""
+        dial = self._calls.get(attempt)
+        remote = self._table.remotes.get(dial.server_id) if dial is not None else None
+        if dial is not None and remote is not None and (remote.explicit or not dial.explicit):
+            taken = dial.account in remote.dedicated if dial.account else remote.free_slot() < 0
+            if taken:
+                self._calls.take(attempt)
+                return
         self._calls.due(attempt)
 
     def _dial_configured(self, url: RouteUrl, delay_ns: int = 0) -> None:
@@ -388,6 +396,8 @@ class RouteCore:
             self._share_client_urls()
         if is_first:
             self._gossip.tell_others(connection, remote)
+        if connection.solicited and connection.account and not remote.slots:
+            self._complete(connection, remote, ("",))
 
     def _later_info(self, connection: Connection, info: RouteInfo) -> None:
         """An INFO on a registered connection: what it is about is found in this order (spec 3.4)."""
@@ -442,14 +452,17 @@ class RouteCore:
                 server_id=remote.server_id,
             )
         elif remote.pooled and connection.url is not None:
-            self._complete(connection, remote, connection.url)
+            self._complete(connection, remote, self.pinned - remote.dedicated.keys())
 
-    def _complete(self, connection: Connection, remote: Remote, url: RouteUrl) -> None:
-        """The pool is full. Whoever dialled it also sees to the pinned accounts: usually gossip has brought their
-        connections by now, but two nodes may hear of each other only once, before either has one for the account."""
-        for account in sorted(self.pinned - remote.dedicated.keys()):
+    def _complete(self, connection: Connection, remote: Remote, accounts: Collection[str]) -> None:
+        """See to the connections that belong to one that we dialled: to a full pool those of the pinned accounts, to
+        one of these the pool (empty). Usually gossip brings them, but two nodes may hear of each other only once, and
+        may have failed to connect then."""
+        for account in sorted(accounts):
+            if connection.url is None or self._table.is_being_met(connection.url, account):
+                continue
             self._calls.dial(
-                url,
+                connection.url,
                 place=(connection.host, connection.port),
                 account=account,
                 explicit=connection.explicit,

@@ -10,7 +10,7 @@ from gossamer.mesh.peers.route_calls import RouteCalls
 from gossamer.mesh.peers.route_name import ClusterName
 from gossamer.mesh.peers.route_protocol import RouteInfo, gossip_line
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl
-from gossamer.mesh.peers.route_table import Connection, Remote, RouteTable, Stage
+from gossamer.mesh.peers.route_table import Connection, Remote, RouteTable
 
 
 class GossipMode(IntEnum):
@@ -101,7 +101,6 @@ class RouteGossip:
             return
         if info.auth_required:
             place = RouteUrl(place.host, place.port, settings.user, settings.password)
-        for each in self._table.connections.values():
-            if each.stage is Stage.INFO and each.url == place and each.account == account:
-                return  # it is being met at this moment
+        if self._table.is_being_met(place, account):
+            return
         self._calls.dial(place, account=account, gossip_mode=info.gossip_mode, server_id=info.server_id)

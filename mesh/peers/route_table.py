@@ -149,6 +149,17 @@ class RouteTable:
         node = next(number for number in range(1, len(taken) + 2) if number not in taken)
         return Remote(info, node, url, own_pool_size)
 
+    def is_being_met(self, url: RouteUrl, account: str) -> bool:
+        """Is there a connection to that address, for that account, which we have dialled and not registered yet?"""
+        return any(
+            each.stage is Stage.INFO and each.url == url and each.account == account
+            for each in self.connections.values()
+        )
+
+    def is_somebody_at(self, place: tuple[str, int]) -> bool:
+        """Is a remote to be dialled there? It may be another one than before: nodes come back under new ids."""
+        return any((remote.url.host, remote.url.port) == place for remote in self.remotes.values())
+
     def register(self, connection: Connection, remote: Remote, index: int) -> None:
         """Put the connection into its place, which must be free. ``index`` counts for pooled ones only."""
         self.remotes[remote.server_id] = remote

@@ -15,6 +15,9 @@ FOUND = [
     ("chaos", 286),
     # Two nodes that could not reach each other when they were told: nobody told them again.
     ("chaos", 196),
+    # A node came back under a new id and was reached for the system account only: nobody dialled its pool again.
+    ("rolling_restart", 154),
+    ("chaos", 115),
     # Two nodes that heard of each other before either had a connection for the system account never got one.
     ("slow_peer", 14),
 ]
