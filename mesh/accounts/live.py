@@ -97,6 +97,8 @@ class LiveAccounts:
         if found is None and self.stand_in is not None and self.stand_in.claims.subject == key:
             found = self.stand_in
         if found is not None:
+            if not self._believable(found):
+                return found  # for whoever says why nobody comes in; it shares nothing, and is not held
             self.update(key, found)
             return found
         if not self.resolver.asks_elsewhere:
@@ -121,7 +123,7 @@ class LiveAccounts:
     def want(self, key: str) -> None:
         """Load an account as soon as it can be had; ``changed`` tells when it is there."""
         try:
-            if self.known(key) is None:
+            if self.known(key) is None or key not in self._known:
                 self._wanted[key] = None
                 if len(self._wanted) > WANTED_MAX:
                     del self._wanted[next(iter(self._wanted))]
@@ -159,6 +161,7 @@ class LiveAccounts:
         before = self._known.pop(key, None)
         if before is None:
             return False
+        self._asked_ns.pop(key, None)
         self.changed(key, before, None)
         return True
 
@@ -176,7 +179,10 @@ class LiveAccounts:
             except ResolverError as error:
                 self._log.error(f"{error}; the account stays as it was")
                 continue
-            if found is not None:
+            if found is not None and not self._believable(found):
+                place = self.place(key)
+                self._log.error(f"{place} is not valid or not signed by a trusted key; the account stays as it was")
+            elif found is not None:
                 self.update(key, found)
             elif not self.resolver.asks_elsewhere:
                 self.drop(key)
@@ -194,7 +200,7 @@ class LiveAccounts:
             stored = self._read_stored(key)
         except ResolverError:
             stored = None
-        if stored is not None and stored.rank > found.rank:
+        if stored is not None and stored.rank > found.rank and self._believable(stored):
             self.update(key, stored)
             return stored
         if self.resolver.asks_elsewhere and len(self._fetches) < FETCHES_MAX:
@@ -238,6 +244,9 @@ class LiveAccounts:
             self._failures.pop(next(iter(self._failures)))
         self._failures[key] = (self._clock.monotonic_ns(), error)
         return None
+
+    def _believable(self, account: KnownAccount) -> bool:
+        return account.claims.issuer in self.trust.keys and not account.blocked
 
     def _believed(self, key: str, token: str) -> KnownAccount:
         """Raises ResolverError for what nobody we trust has signed, and for what is not valid."""

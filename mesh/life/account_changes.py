@@ -6,7 +6,6 @@ and those who share with it are told.
 
 from typing import TYPE_CHECKING
 
-from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.auth.resolver import KnownAccount
 from gossamer.auth.sharing.from_claims import of_claims
 from gossamer.auth.staying import Departure, deleted, limits_of, staying
@@ -14,7 +13,7 @@ from gossamer.mesh.accounts.account import UNLIMITED, Account
 from gossamer.mesh.accounts.automatic import with_automatic_exports
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers.client import Client
-from gossamer.mesh.peers.clients import ACCOUNT_FULL
+from gossamer.mesh.peers.membership import enforce_connections, members
 
 if TYPE_CHECKING:
     from gossamer.auth.decisions import Admission
@@ -48,13 +47,13 @@ class AccountChanges:
                     f"Account {account.label} ({key}) has changed, issued at {now.claims.issued_at}"
                 )
                 self._follow(account, before, now, place)
-            enforce_connections(self._node, account)
+            enforce_connections(self._node.clients, account)
         self._share(key, now, place)
 
     def _follow(self, account: Account, before: KnownAccount, now: KnownAccount, place: str) -> None:
         clients = self._node.clients
         at = self._node.world.clock.wall_ns() / _SECOND_NS
-        for client in members(self._node, account):
+        for client in members(self._node.clients, account):
             admission = client.admission
             if admission is None:
                 continue
@@ -65,7 +64,7 @@ class AccountChanges:
                 clients.rebind(client, outcome)
 
     def _end(self, account: Account, departure: Departure) -> None:
-        for client in members(self._node, account):
+        for client in members(self._node.clients, account):
             self._send_away(client, departure)
 
     def _send_away(self, client: Client, departure: Departure) -> None:
@@ -89,27 +88,6 @@ class AccountChanges:
 
     def _place(self, key: str) -> str:
         return self._node.resolving.live.place(key) if self._node.resolving is not None else ""
-
-
-def members(node: "Node", account: Account) -> list[Client]:
-    """Who is in the account and may stay so far, in the order in which they came."""
-    if account.members is None:
-        found = [client for client in node.clients if client.account is account]
-    else:
-        found = [client for link in account.members if (client := node.clients.find(link)) is not None]
-    return [client for client in found if not node.clients.is_ending(client)]
-
-
-def enforce_connections(node: "Node", account: Account) -> None:
-    """A limit that was lowered below what is there: the newest go."""
-    allowed = account.limits.max_connections
-    if not 0 <= allowed < account.clients + account.remote_clients:
-        return
-    here = max(0, allowed - account.remote_clients)
-    for client in members(node, account)[here:]:
-        text = f"account {account.label} may have {allowed} connections"
-        reason = Reason(code=ReasonCode.ACCOUNT_FULL, text=text, rule=f"limits.conn {allowed}")
-        node.clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, reason)
 
 
 def _matters(before: "Admission", now: "Admission") -> bool:

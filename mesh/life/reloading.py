@@ -11,7 +11,6 @@ from gossamer.auth.decisions import Admission, Attempt, Method, Refusal
 from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.life import sharing
-from gossamer.mesh.life.account_changes import enforce_connections
 from gossamer.mesh.life.logging_choice import change_log
 from gossamer.mesh.life.run_files import FileTrouble
 from gossamer.mesh.options.flags import Flags
@@ -22,6 +21,7 @@ from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.clients import AUTHORIZATION_VIOLATION
 from gossamer.mesh.peers.connect import SILENT
 from gossamer.mesh.peers.judge import Judge
+from gossamer.mesh.peers.membership import enforce_connections
 from gossamer.mesh.world.listening import split_address
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _remove(node: "Node", client: Client, text: str, place: str = "") -> None:
 def _enforce_counts(node: "Node", now: Options, paths: set[str]) -> None:
     """Limits that were lowered below what is there: the newest of an account go, of the server anybody."""
     for account in list(node.accounts):
-        enforce_connections(node, account)
+        enforce_connections(node.clients, account)
     if "limits.max_connections" in paths:
         everybody = list(node.clients)
         text = f"the server may have {now.limits.max_connections} clients"

@@ -37,7 +37,7 @@ class Inbox:
         self._waiting.pop(reply, None)
 
     def _came(self, message: Message) -> None:
-        answered = self._waiting.get(message.subject.decode())
+        answered = self._waiting.get(message.subject.decode("utf-8", "replace"))
         if answered is not None:
             answered(message.data[message.header_size :])
 

@@ -48,15 +48,18 @@ def assessed(
     return KnownAccount(text, claims)
 
 
-def accounts_to_delete(text: str, trust: Trust, *, allowed: bool, system_account: str) -> list[str]:
-    """The accounts that a request to delete names. Raises ClaimsRefused.
+def accounts_to_delete(text: str, trust: Trust, *, allowed: bool, system_account: str, now_s: float) -> list[str]:
+    """The accounts that a request to delete names; ``now_s``: unix seconds. Raises ClaimsRefused.
 
-    Only keys of the first operator may ask, in a generic JWT that they signed for themselves."""
+    Only keys of the first operator may ask, in a generic JWT that they signed for themselves and that has not expired:
+    nobody else can send an old one again later."""
     requester = ""
     try:
         claims = decode_generic(text)
         requester = claims.subject
         why = _fault_of_deletion(claims.subject, claims.issuer, claims.data, trust, allowed, system_account)
+        if not why and not claims.not_before <= now_s <= (claims.expires or now_s):
+            why = "the request is out of date"
     except TokenError as error:
         why = str(error)
     if why:

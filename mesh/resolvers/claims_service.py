@@ -64,7 +64,7 @@ class ClaimsService:
     # --- requests -----------------------------------------------------------------------------------------------
     def _updated(self, message: Message, position: int) -> None:
         """``position``: which token of the subject names the account; 0: none does."""
-        key = message.subject.decode().split(".")[position] if position else ""
+        key = message.subject.decode("utf-8", "replace").split(".")[position] if position else ""
         try:
             account, said = self._update(_text(message), key)
         except ClaimsRefused as refusal:
@@ -109,7 +109,7 @@ class ClaimsService:
     def _looked_up(self, message: Message) -> None:
         if message.link == 0:
             return  # our own question, for others
-        key = message.subject.decode().split(".")[3]
+        key = message.subject.decode("utf-8", "replace").split(".")[3]
         if not message.reply or not is_public(key, KeyKind.ACCOUNT):
             return
         assert self._store is not None, "only a full resolver is asked"
@@ -134,7 +134,11 @@ class ClaimsService:
         system = self._node.accounts.system
         try:
             keys = accounts_to_delete(
-                _text(message), self._live.trust, allowed=allowed, system_account=system.name if system else ""
+                _text(message),
+                self._live.trust,
+                allowed=allowed,
+                system_account=system.name if system else "",
+                now_s=self._node.world.clock.wall_ns() / _SECOND_NS,
             )
         except ClaimsRefused as refusal:
             self._node.journal.warning(f"Accounts not deleted: {refusal}")

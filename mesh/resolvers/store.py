@@ -6,6 +6,7 @@ comparing stores with other nodes, and when they expire. Whoever asks for an acc
 Files are replaced as a whole. The digest of the store is the XOR of the SHA-256 of all texts, kept as they change.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
@@ -130,6 +131,8 @@ class DirectoryStore:
             self._disk.write(path + _TEMPORARY, text.encode())
             self._disk.rename(path + _TEMPORARY, path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._disk.remove(path + _TEMPORARY)  # on a full disk its room is needed
             raise ResolverError(
                 f"cannot write account file {path}: {error.strerror}; make the directory writable"
             ) from None

@@ -13,9 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT
-from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.monitor.accstatz import account_stat
-from gossamer.mesh.peers.clients import ACCOUNT_FULL, full
+from gossamer.mesh.peers.membership import enforce_connections
 from gossamer.mesh.system.account_statistics import AccountFigures
 from gossamer.mesh.system.voice import Voice
 
@@ -173,7 +172,7 @@ class AccountConnections:
             return
         self._set(account, said.server.id, max(0, said.conns), max(0, said.leafnodes))
         self.heard_from(said.server.id)
-        self._enforce(account)
+        enforce_connections(self._node.clients, account)
 
     def _set(self, account: "Account", server: str, clients: int, leafnodes: int) -> None:
         servers = self._remote.setdefault(account.name, {})
@@ -197,17 +196,6 @@ class AccountConnections:
                 self._set(account, server, 0, 0)
             else:
                 del self._remote[name]
-
-    def _enforce(self, account: "Account") -> None:
-        """Too many in the whole cluster: our newest go, as everywhere."""
-        clients, allowed = self._node.clients, account.limits.max_connections
-        if allowed < 0 or account.clients + account.remote_clients <= allowed:
-            return
-        mine = [client for client in clients if client.account is account and not clients.is_ending(client)]
-        excess = len(mine) + account.remote_clients - allowed
-        if excess > 0:
-            for client in mine[::-1][:excess]:
-                clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, full(account))
 
 
 def _name_in(subject: bytes) -> str:

@@ -40,7 +40,7 @@ class Orders:
 
     def _obey(self, request: "Message", order: Callable[[int], str]) -> None:
         body = body_of(request)
-        if not body or not isinstance(body.get("cid"), int) or not matches_filter(self._node, body):
+        if not body or type(body.get("cid")) is not int or not matches_filter(self._node, body):
             return
         self._report(request, order(body["cid"]))
 

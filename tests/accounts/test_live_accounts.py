@@ -258,6 +258,34 @@ def test_reading_again():
     assert "disk on fire; the account stays as it was" in room.lines.text
 
 
+BAD = {
+    "nobody trusts its signer": token(issued_at=300, signer=STRANGER),
+    "not valid": token(issued_at=300, mappings={"a..b": ()}),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_what_lies_in_the_store_and_is_not_to_be_believed_shares_nothing(bad):
+    """Its users get to know why they are refused; but it is never held, so that it neither exports nor imports."""
+    room = Room(here={KEY: BAD[bad]})
+    assert room.live.known(KEY).token == BAD[bad]
+    room.live.want(KEY)
+    assert (room.told, room.live.loaded(KEY)) == ([], None)
+    room.live.arrived(KEY, read_account(KEY, token()))
+    assert room.told == [(KEY, None, 100)]
+    room.live.reread()
+    assert room.live.loaded(KEY).token == token()
+    assert "the account stays as it was" in room.lines.text
+
+
+def test_an_expired_account_is_not_renewed_by_what_is_not_to_be_believed():
+    room = Room(here={KEY: token(expires=1_600_000_000)})
+    room.live.known(KEY)
+    room.resolver.here = {KEY: token(issued_at=300, signer=STRANGER)}
+    room.clock.now_ns += 2 * SECOND_NS
+    assert room.live.known(KEY).claims.issuer == OPERATOR.public
+
+
 def test_a_verdict_stands_as_long_as_the_account_is_the_same():
     async def run():
         user, key = KeyPair.generate(KeyKind.USER), KeyPair.generate(KeyKind.ACCOUNT)

@@ -22,6 +22,7 @@ TRUST = trust_of(
 )
 TOKEN = encode(AccountClaims(subject=ACCOUNT.public, limits=AccountLimits.fresh()), SIGNING, issued_at=100)
 DELETION = encode(GenericClaims(subject=OPERATOR.public, data={"accounts": [ACCOUNT.public]}), OPERATOR, issued_at=100)
+NOW_S = 1_000.0
 
 
 @st.composite
@@ -45,7 +46,7 @@ def taken(text):
 
 def test_the_tokens_are_good():
     assert taken(TOKEN).claims.subject == ACCOUNT.public
-    assert accounts_to_delete(DELETION, TRUST, allowed=True, system_account="") == [ACCOUNT.public]
+    assert accounts_to_delete(DELETION, TRUST, allowed=True, system_account="", now_s=NOW_S) == [ACCOUNT.public]
 
 
 @given(mutated(TOKEN))
@@ -58,7 +59,7 @@ def test_a_mutated_account_is_refused(text):
 @given(mutated(DELETION))
 def test_a_mutated_deletion_is_refused(text):
     with pytest.raises(ClaimsRefused, match=r"delete accounts request by .* failed - "):
-        accounts_to_delete(text, TRUST, allowed=True, system_account="")
+        accounts_to_delete(text, TRUST, allowed=True, system_account="", now_s=NOW_S)
 
 
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200).map(lambda data: data.decode("utf-8", "replace"))))
@@ -66,7 +67,7 @@ def test_any_text_is_refused(text):
     with pytest.raises(ClaimsRefused):
         taken(text)
     with pytest.raises(ClaimsRefused):
-        accounts_to_delete(text, TRUST, allowed=True, system_account="")
+        accounts_to_delete(text, TRUST, allowed=True, system_account="", now_s=NOW_S)
 
 
 @given(
@@ -78,7 +79,20 @@ def test_any_text_is_refused(text):
 def test_a_deletion_that_says_something_else(value):
     request = encode(GenericClaims(subject=OPERATOR.public, data={"accounts": value}), OPERATOR, issued_at=1)
     if value == []:
-        assert accounts_to_delete(request, TRUST, allowed=True, system_account="") == []
+        assert accounts_to_delete(request, TRUST, allowed=True, system_account="", now_s=NOW_S) == []
         return
     with pytest.raises(ClaimsRefused, match="malformed request"):
-        accounts_to_delete(request, TRUST, allowed=True, system_account="")
+        accounts_to_delete(request, TRUST, allowed=True, system_account="", now_s=NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("times", "fits"), [({"expires": 1000}, True), ({"expires": 999}, False), ({"not_before": 1001}, False)]
+)
+def test_an_old_deletion_is_not_obeyed_again(times, fits):
+    claims = GenericClaims(subject=OPERATOR.public, data={"accounts": [ACCOUNT.public]}, **times)
+    request = encode(claims, OPERATOR, issued_at=1)
+    if fits:
+        assert accounts_to_delete(request, TRUST, allowed=True, system_account="", now_s=NOW_S) == [ACCOUNT.public]
+        return
+    with pytest.raises(ClaimsRefused, match="out of date"):
+        accounts_to_delete(request, TRUST, allowed=True, system_account="", now_s=NOW_S)

@@ -55,7 +55,8 @@ class MemoryDisk:
         del self.files[path]
 
     def rename(self, old, new):
-        self.files[new] = self.files.pop(old)
+        self.files[new] = self.read(old)
+        del self.files[old]
 
     def names(self, directory):
         return sorted(path.rpartition("/")[2] for path in self.files)
@@ -211,3 +212,16 @@ def test_damaged_files(tmp_path):
         store = surveyed(DirectoryStore(SystemDisk(), Clock(), str(tmp_path)))
         assert store.write_newer(KEYS[0], TOKENS[0, 10], rank_of(10, TOKENS[0, 10]))
         assert store.digest == digest_of([TOKENS[0, 10]])
+
+
+def test_a_full_disk_is_left_as_it_was():
+    class FullDisk(MemoryDisk):
+        def write(self, path, data, *, mode=0o644):
+            super().write(path, data[:10])
+            raise OSError(28, "No space left on device")
+
+    disk = FullDisk()
+    store = DirectoryStore(disk, Clock(), "d")
+    with pytest.raises(ResolverError, match=r"No space left on device; make the directory writable"):
+        store.write(KEYS[0], TOKENS[0, 10])
+    assert (disk.files, len(store), store.digest) == ({}, 0, bytes(32))
