@@ -233,6 +233,9 @@ class LiveAccounts:
         except ResolverError as trouble:
             error = trouble
             self._log.warning(f"Account fetch failed: {trouble}")
+        except Exception as trouble:  # a bug; whoever waits is to be told, and not to ask at once again
+            error = ResolverError(f"account {key} could not be looked for: {trouble!r}; please report it")
+            self._log.error(f"Internal error: {error}")
         finally:
             took_ns = self._clock.monotonic_ns() - begun_ns
             if took_ns > _SLOW_NS:

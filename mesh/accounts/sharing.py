@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gossamer.mesh.world import Clock
 
 _SECOND_NS = 1_000_000_000
+#: How long the loop is kept before everything else has its turn.
+_TURN_NS = 4_000_000
 #: How long a timer may run: what is due later is looked at again then.
 _TIMER_MAX_S = 24 * 3600.0
 #: A moment counts as past only after it: look a little later.
@@ -97,6 +99,8 @@ class Sharing:
         self._by_number: dict[int, EffectiveImport] = {}
         self._telling: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting: dict[str, None] = {}  # accounts that the engine is yet to be told of
+        self._turn: asyncio.Handle | None = None
 
     # --- being told ---------------------------------------------------------------------------------------------
     def apply(self, accounts: Iterable[AccountSharing]) -> None:
@@ -109,11 +113,12 @@ class Sharing:
         for gone in sorted(self._configured - wanted.keys()):
             changed |= self.resolution.remove(gone, now)
         self._configured = set(wanted)
-        self._follow(changed)
+        self._follow(changed, at_once=True)  # numbers of accounts that are gone may be given anew
 
     def account_changed(self, key: str, what: "AccountClaims | AccountSharing", *, place: str = "") -> None:
         """An account was loaded or replaced: its claims (or values), and where they were found. Its own imports and
-        those of its importers follow at once; live subscriptions get or lose what they see of other accounts."""
+        those of its importers follow, a turn of the loop after the other if they are many; live subscriptions get or
+        lose what they see of other accounts."""
         sharing = what if isinstance(what, AccountSharing) else of_claims(what, place)
         self._follow(self.resolution.put(sharing, self._now()))
         for wanted in self.resolution.missing(key):
@@ -121,7 +126,7 @@ class Sharing:
                 self.missing(wanted)
 
     def account_gone(self, key: str) -> None:
-        """An account was deleted: whatever it imports and exports ends at once."""
+        """An account was deleted: whatever it imports and exports ends."""
         self._follow(self.resolution.remove(key, self._now()))
 
     def cluster_renamed(self, cluster_name: str) -> None:
@@ -148,9 +153,11 @@ class Sharing:
 
     def stop(self) -> None:
         """The node ends: no further timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._waiting.clear()
+        for timer in (self._timer, self._turn):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._turn = None
 
     # --- being asked --------------------------------------------------------------------------------------------
     def of_number(self, service_import: int) -> EffectiveImport | None:
@@ -165,14 +172,31 @@ class Sharing:
     def _now(self) -> float:
         return self._clock.wall_ns() / _SECOND_NS
 
-    def _follow(self, changed: dict[str, Effective]) -> None:
-        for name, effective in changed.items():
+    def _follow(self, changed: dict[str, Effective], *, at_once: bool = False) -> None:
+        """The engine is told now of as many accounts as one turn of the loop allows, of the others right after it: ten
+        thousand may import from one. ``at_once``: of all."""
+        for name in changed:  # what was waiting for its turn keeps it
+            self._waiting.setdefault(name)
+        self._go_on(at_once=at_once)
+        self._follow_telling(changed)
+        self._arm()
+
+    def _go_on(self, *, at_once: bool = False) -> None:
+        end_ns = self._clock.monotonic_ns() + _TURN_NS
+        for name in list(self._waiting):
+            del self._waiting[name]
+            effective = self.resolution.effective(name)  # as it is by now
             self._follow_account(name, effective)
             if self._log.debugging:
                 for refused in effective.refusals:
                     self._log.debug(f"Account {name}: {refused.error}: {refused.reason}")
-        self._follow_telling(changed)
-        self._arm()
+            if self._waiting and not at_once and self._clock.monotonic_ns() >= end_ns:
+                break
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if self._waiting:
+            self._turn = asyncio.get_running_loop().call_soon(self._go_on)
 
     def _follow_account(self, name: str, effective: Effective) -> None:
         """What was in force and is no more ends first, so that a change of one import is never both."""
@@ -283,7 +307,9 @@ class Sharing:
 
     # --- time ---------------------------------------------------------------------------------------------------
     def _arm(self) -> None:
-        self.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         due = self.resolution.next_change
         if due:
             delay_s = min(max(0.0, due - self._now()) + _AFTER_S, _TIMER_MAX_S)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gossamer.mesh.peers.clients import told_jwt
+from gossamer.mesh.peers.membership import members
 from gossamer.mesh.system.client_info import ClientInfo, info_of_open
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class Requestors:
 
     def telling_began(self, account: str) -> None:
         """Requests of this account tell who asks from now on: describe those who are here."""
-        for client in list(self._node.clients):
-            if client.account is not None and client.account.name == account:
-                self._describe(client)
+        found = self._node.accounts.find(account)
+        for client in members(self._node.clients, found) if found is not None else ():
+            self._describe(client)
 
     def _describe(self, client: "Client") -> None:
         text = msgspec.json.encode(client_info(self._node, client, _HERE))

@@ -258,6 +258,19 @@ def test_reading_again():
     assert "disk on fire; the account stays as it was" in room.lines.text
 
 
+def test_a_look_up_that_breaks_is_a_failure_like_any_other():
+    async def run():
+        room = Room(there={KEY: ZeroDivisionError("broken")})
+        with pytest.raises(ResolverError, match="broken"):
+            await room.known()
+        assert "Internal error" in room.lines.text
+        with pytest.raises(ResolverError):
+            await room.known()
+        assert room.resolver.asked == [KEY]
+
+    asyncio.run(run())
+
+
 BAD = {
     "nobody trusts its signer": token(issued_at=300, signer=STRANGER),
     "not valid": token(issued_at=300, mappings={"a..b": ()}),

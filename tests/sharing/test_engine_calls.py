@@ -370,3 +370,52 @@ def test_an_import_that_nobody_wrote_down(sharing, engine):
 )
 def test_headers_of_a_record(headers, shown):
     assert triggers(headers) == shown
+
+
+class RunningClock(Clock):
+    """Each look takes three milliseconds."""
+
+    def monotonic_ns(self):
+        self.now += 0.003
+        return self.wall_ns()
+
+
+def test_many_importers_give_the_loop_its_turns(engine):
+    """Everybody follows in the end, by what is so then; what is changed meanwhile is not done twice."""
+
+    def exporter(*subjects):
+        return AccountSharing(account="X", exports=tuple(Export(kind=SERVICE, subject=each) for each in subjects))
+
+    def importer(number):
+        entry = Import(kind=SERVICE, exporter="X", subject="svc", local="svc")
+        return AccountSharing(account=f"A{number}", imports=(entry,))
+
+    async def run():
+        sharing = Sharing(engine, Accounts(engine, AuthSettings()), clock=RunningClock(), log=Lines())
+        for number in range(20):
+            sharing.account_changed(f"A{number}", importer(number))
+        turns, loop = 0, asyncio.get_running_loop()
+        sharing.account_changed("X", exporter("svc"))
+        assert 0 < len(engine.imports) < 20
+        while len(engine.imports) < 20:
+            before = len(engine.imports)
+            turn = loop.create_future()
+            loop.call_soon(turn.set_result, None)
+            await turn
+            turns += 1
+            assert before < len(engine.imports) <= before + 5
+        assert turns > 3
+        engine.calls.clear()
+        sharing.account_changed("X", exporter())
+        sharing.account_changed("X", exporter("svc"))  # most had not been told that it was away
+        for _ in range(30):
+            turn = loop.create_future()
+            loop.call_soon(turn.set_result, None)
+            await turn
+        assert len(engine.imports) == 20
+        assert engine.calls.count("remove_import") < 10
+        sharing.account_changed("X", exporter())
+        sharing.stop()
+        sharing.stop()
+
+    asyncio.run(run())
