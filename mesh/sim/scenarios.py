@@ -4,8 +4,9 @@ What must hold for every message is the ledger's, at all times and at the end. S
 mesh's chance, so that every seed is another mesh.
 """
 
-from collections.abc import Callable
 from typing import Final
+
+from msgspec import structs
 
 from gossamer.mesh.sim.crowd import Crowd
 from gossamer.mesh.sim.faults import Chaos
@@ -15,6 +16,7 @@ from gossamer.mesh.sim.run import Scenario
 from gossamer.mesh.sim.topology import SHARING, Topology, cluster
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
+_DAY_NS: Final = 86_400 * 1_000_000_000
 _SHAPES: Final = ("star", "chain", "ring", "full")
 
 
@@ -158,6 +160,31 @@ async def lame_duck(mesh: Mesh) -> None:
 
 
 @scenario
+async def wrong_clocks(mesh: Mesh) -> None:
+    """The nodes' times of day are up to a day apart and their crystals are off, while one after the other restarts."""
+    chance = mesh.chance.fork("clocks")
+    topology = _some_cluster(mesh, 3, 6)
+    places = [
+        structs.replace(
+            place, skew_ns=chance.between(-_DAY_NS, _DAY_NS), drift_ppm=chance.choose([-5000, -100, 0, 100, 5000])
+        )
+        for place in topology.places
+    ]
+    mesh.build(structs.replace(topology, places=tuple(places)))
+    await mesh.start(within_s=1.0)
+    crowd = Crowd(mesh)
+    await mesh.settle()
+    crowd.begin()
+    for member in list(mesh.members.values()):
+        await mesh.sleep(chance.uniform(0, 15))
+        member.crash()
+        await mesh.sleep(chance.uniform(0, 2))
+        await member.start()
+    await mesh.sleep(20)
+    await _at_last(mesh, crowd)
+
+
+@scenario
 async def chaos(mesh: Mesh) -> None:
     """Any fault at any time to some of the nodes, while others are left alone and must not notice."""
     crowd = await _running(mesh, 4, 9)
@@ -210,11 +237,3 @@ async def sharing(mesh: Mesh) -> None:
         await talk()
     await mesh.settle()
     await talk()
-
-
-def named(name: str) -> Callable[[Mesh], object]:
-    """Raises ValueError for a name that no scenario has."""
-    try:
-        return SCENARIOS[name]
-    except KeyError:
-        raise ValueError(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}") from None
