@@ -1,7 +1,8 @@
 """What README.md says can be done, done: its blocks marked ``runs``, in their order and in one folder.
 
 ``<!-- runs -->`` stands before a block that must succeed, ``<!-- runs, exit code N -->`` before one that ends so, and
-``<!-- runs with a server -->`` before a program for which a server listens where it connects to.
+``<!-- runs with a server -->`` before one for which a server listens where it connects to; ``on FILE`` gives its
+configuration, and its directory of accounts lasts from block to block.
 """
 
 import os
@@ -23,15 +24,16 @@ class Block(NamedTuple):
     language: str
     text: str
     with_server: bool
+    configuration: str  # file of that server, or empty
     exit_code: int
     expected: str  # the block without language right behind it: standard output
 
 
 def blocks() -> list[Block]:
-    pattern = r"<!-- runs( with a server)?(?:, exit code (\d+))? -->\n```(\w+)\n(.*?)```\n(?:\n```\n(.*?)```\n)?"
+    pattern = r"<!-- runs( with a server)?(?: on (\S+))?(?:, exit code (\d+))? -->\n```(\w+)\n(.*?)```\n(?:\n```\n(.*?)```\n)?"
     return [
-        Block(language, text, bool(server), int(code or 0), expected)
-        for server, code, language, text, expected in re.findall(pattern, README, re.DOTALL)
+        Block(language, text, bool(server), configuration, int(code or 0), expected)
+        for server, configuration, code, language, text, expected in re.findall(pattern, README, re.DOTALL)
     ]
 
 
@@ -54,15 +56,16 @@ def test_the_marked_blocks_do_what_is_said(tmp_path: Path) -> None:
         name: value for name, value in environment.items() if not name.startswith(("NSC_", "NKEYS_", "XDG_"))
     }
     found = blocks()
-    assert len(found) >= 7
+    assert len(found) >= 17
     assert len(found) == README.count("<!-- runs"), "a mark that no block follows"
     for block in found:
         if block.with_server:
             assert MADE_UP_URL in block.text
-            with GossamerProcess(tmp_path) as server:
+            config = (folder / block.configuration).read_text() if block.configuration else ""
+            with GossamerProcess(tmp_path, config=config.replace("'./jwt'", f"'{folder}/jwt'")) as server:
                 done = run(block._replace(text=block.text.replace(MADE_UP_URL, server.url)), folder, environment)
-            (said,) = re.findall(r"print\(.*# (.*)", block.text)
-            assert done.stdout.strip() == said, done.stderr
+            for said in re.findall(r"print\(.*# (.*)", block.text):
+                assert done.stdout.strip() == said, done.stderr
         else:
             done = run(block, folder, environment)
         assert done.returncode == block.exit_code, f"{block.text}\n{done.stdout}\n{done.stderr}"
