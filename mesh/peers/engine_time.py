@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from gossamer.mesh.engine.core import Engine
 
 
+#: Some 146 years after the engine's beginning.
+LATEST_NS = 1 << 62
+
+
 class EngineTime:
     """The engine counts from a moment of its own. The distance to our monotonic clock is measured once; time of day is
     looked at anew each time, so a corrected clock moves only deadlines set later."""
@@ -20,8 +24,9 @@ class EngineTime:
         self._offset_ns: int | None = None
 
     def of_wall(self, wall_ns: int) -> int:
-        """The engine's time at that time of day; never 0, which would mean no deadline."""
+        """The engine's time at that time of day; never 0, which would mean no deadline, nor more than it can hold:
+        credentials may name any year."""
         monotonic_ns = self._clock.monotonic_ns()
         if self._offset_ns is None:
             self._offset_ns = self._engine.totals().now_ns - monotonic_ns
-        return max(1, wall_ns - self._clock.wall_ns() + monotonic_ns + self._offset_ns)
+        return min(max(1, wall_ns - self._clock.wall_ns() + monotonic_ns + self._offset_ns), LATEST_NS)

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from gossamer.mesh.peers.client import Client
 
 _SECOND_NS = 1_000_000_000
+#: The longest time that clients can read: they count nanoseconds in 63 bits.
+_LONGEST_S = (1 << 63) // _SECOND_NS
 
 
 def user_info(client: "Client", now_ns: int) -> dict[str, Any]:
@@ -24,7 +26,8 @@ def user_info(client: "Client", now_ns: int) -> dict[str, Any]:
         fields["permissions"] = _permissions(client.permissions.value)
     ends = [end for end in (admission.expires_at, admission.account_expires_at) if end is not None]
     if ends:
-        fields["expires"] = max(0, min(ends) - now_ns // _SECOND_NS) * _SECOND_NS
+        left_s = min(max(0, min(ends) - now_ns // _SECOND_NS), _LONGEST_S)
+        fields["expires"] = left_s * _SECOND_NS
     return fields
 
 

@@ -69,6 +69,21 @@ def test_a_user_expires(full, admin, tenant, enter):
     client.expect_close()
 
 
+@pytest.mark.only_server("gossamer", reason="nats-server reads such a time as one that has passed")
+def test_an_expiry_beyond_all_times(full, admin, tenant, enter):
+    """It ends nobody early, and holds up neither the answer nor what happens to others of the account."""
+    account, far = tenant(), (1 << 63) - 1
+    admin.pushed(account.jwt(expires=far))
+    client, other = enter(full, account.user(expires=far)), account.user()
+    revoked = enter(full, other)
+    client.subscribe("_INBOX.me", 1)
+    client.publish("$SYS.REQ.USER.INFO", reply="_INBOX.me")
+    assert json.loads(client.read_message().payload)["data"]["expires"] > 10**18
+    admin.pushed(account.jwt(name="changed", expires=far - 1, revocations={other.public: int(time.time()) + 1}))
+    revoked.expect_error("User Authentication Revoked")
+    client.ping()
+
+
 def test_scoped_users(full, admin, tenant, enter):
     """Checklist 34."""
     account, scoped = tenant(), KeyPair.generate(KeyKind.ACCOUNT)
