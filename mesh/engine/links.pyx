@@ -138,7 +138,6 @@ cdef Link* link_make(Core* core, uint64_t id, int kind, int descriptor, Listener
     link.ping_sent_ns = core.now_ns
     link.last_activity_ns = core.now_ns
     link.state = STATE_NEW if listener != NULL else STATE_AWAIT_INFO
-    link.solicited = listener == NULL
     if core.link_count > core.link_mask:
         table_grow(core)
     link.id_next = core.link_table[id & core.link_mask]

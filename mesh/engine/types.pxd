@@ -308,9 +308,7 @@ cdef struct Link:
     uint8_t reason
     uint8_t flush_on_close
     uint8_t memory
-    uint8_t solicited
     uint8_t has_nonce
-    uint8_t close_event_sent
     uint8_t counted             # in core.clients
     uint8_t ping_pending        # RTT of an outstanding PING is measured
     uint8_t more                # parsing stopped before the input did
