@@ -19,10 +19,10 @@ def test_all_faults_at_once_with_lines_and_suggestions():
         HEAD
         + """
 [accounts.TEAM]
-descripton = "x"
-limits = { conections = 1 }
+descriptin = "x"
+limits = { cnnections = 1 }
 exports = [
-    { service = "a.b", respons = "single" },
+    { service = "a.b", respns = "single" },
     { stream = "a..b" },
 ]
 
@@ -34,9 +34,9 @@ service = "x"
 """
     )
     assert [(line, where) for line, where, _ in found] == [
-        (5, "accounts.TEAM.descripton"),
-        (6, "accounts.TEAM.limits.conections"),
-        (8, "accounts.TEAM.exports[0].respons"),
+        (5, "accounts.TEAM.descriptin"),
+        (6, "accounts.TEAM.limits.cnnections"),
+        (8, "accounts.TEAM.exports[0].respns"),
         (9, "accounts.TEAM.exports[1].stream"),
         (13, "accounts.TEAM.users.bob.pubs"),
         (15, "accounts.OTHER.imports[0].from"),
