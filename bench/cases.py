@@ -87,8 +87,8 @@ def _flood(name: str, title: str, factor: float | None, **options: object) -> Ca
     return Case(name, title, Work.FLOOD, checks, **options)  # type: ignore[arg-type]
 
 
-#: A message through an import or a mapping costs at most 1.5 times the CPU of a plain one, and nats-server needs at least
-#: three times as long.
+#: A message through an import or a mapping costs at most 1.5 times the CPU of a plain one, and nats-server needs at
+#: least three times as long.
 _CROSSING_CHECKS = (Check(RATE, factor=3.0), Check(CPU, factor=3.0), Check(CPU, share=1 / 1.5))
 
 

@@ -103,7 +103,9 @@ def _flooded(case: Case, target: Target, load: Load) -> None:
     publish, subscribe = target.servers[0].port, target.servers[-1].port
     if target.trust is None:
         if case.subscribers:
-            load.connect("subscriber", case.subscribers, port=subscribe, hello=target.hello(publisher=False) + subscription)
+            load.connect(
+                "subscriber", case.subscribers, port=subscribe, hello=target.hello(publisher=False) + subscription
+            )
         load.connect("publisher", 1, port=publish, hello=target.hello(publisher=True))
     else:
         for _ in range(case.subscribers):

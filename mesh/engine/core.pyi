@@ -171,7 +171,6 @@ class Engine:
     def publish(
         self, account: int, subject: bytes, data: bytes = b"", *, reply: bytes = b"", header_size: int = 0
     ) -> None: ...
-
     def compress(self, link: int, level: int, *, both: bool = True) -> None:
         """From here on the link's output is an S2 stream: what is queued goes out as it is. ``level``: 1 framed only,
         2 fast, 3 better, 4 best; a second call changes it. ``both``: its input is one too from now on (the link must be

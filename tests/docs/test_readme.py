@@ -30,7 +30,10 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    pattern = r"<!-- runs( with a server)?(?: on (\S+))?(?:, exit code (\d+))? -->\n```(\w+)\n(.*?)```\n(?:\n```\n(.*?)```\n)?"
+    pattern = (
+        r"<!-- runs( with a server)?(?: on (\S+))?(?:, exit code (\d+))? -->\n"
+        r"```(\w+)\n(.*?)```\n(?:\n```\n(.*?)```\n)?"
+    )
     return [
         Block(language, text, bool(server), configuration, int(code or 0), expected)
         for server, configuration, code, language, text, expected in re.findall(pattern, README, re.DOTALL)
