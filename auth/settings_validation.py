@@ -120,6 +120,8 @@ def _operator_mode_faults(settings: AuthSettings) -> Iterator[str]:
         yield "operators do not allow Accounts to be configured directly"
     if settings.users or settings.user or settings.token:
         yield "operators do not allow users to be configured directly"
+    if settings.callout is not None:
+        yield "operators do not allow authorization callouts to be configured directly"
     if settings.resolver is None:
         yield "operators require an account resolver to be configured"
     elif settings.resolver_preload and settings.resolver.kind not in _WRITABLE:

@@ -27,6 +27,8 @@ from gossamer.operator.store.changes import make_folder
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 10.0
+#: Bytes of a socket's name that every system takes.
+PATH_MAX = 100
 _LENGTH = struct.Struct("!I")
 _PEER = struct.Struct("3i")
 
@@ -49,10 +51,12 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 def socket_path(root: Path, environment: Mapping[str, str]) -> Path:
-    """Where the agent of the keystore ``root`` listens. Short, for the system allows about 100 bytes."""
+    """Where the agent of the keystore ``root`` listens: in the user's own runtime folder, unless the name would be
+    longer than a socket's may be."""
     name = hashlib.sha256(str(root).encode()).hexdigest()[:16]
-    base = environment.get("XDG_RUNTIME_DIR") or f"/tmp/gossamer-{os.getuid()}"
-    return Path(base) / "gossamer-agent" / f"{name}.sock"
+    short = f"/tmp/gossamer-{os.getuid()}"
+    path = Path(environment.get("XDG_RUNTIME_DIR") or short) / "gossamer-agent" / f"{name}.sock"
+    return path if len(os.fsencode(path)) <= PATH_MAX else Path(short) / "gossamer-agent" / path.name
 
 
 class Agent:

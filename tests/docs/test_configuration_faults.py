@@ -15,8 +15,6 @@ VECTORS = json.loads((Path(__file__).parents[1] / "auth" / "vectors" / "config_e
 OTHERWISE = {
     # nats-server fails later, when it fetches an account from the address "/accounts/".
     "operator without resolver": "operators require an account resolver to be configured",
-    # Not refused by us for that reason: this file ends at start, for its resolver has no system account.
-    "operator with auth_callout": None,
     # With nats-server's words at start: accounts/test_resolvers.py::test_the_system_account_must_be_preloaded.
     "system account not in resolver": None,
 }

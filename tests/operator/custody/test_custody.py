@@ -390,3 +390,9 @@ def test_no_secret_in_any_answer_or_in_the_log(sealed: Path, seeds: list[str], s
     said += all_bytes(stores / ".gossamer-audit").decode()
     assert SECRET not in said
     assert not any(seed in said for seed in seeds)
+
+
+def test_the_agents_socket_has_a_name_that_fits(tmp_path: Path) -> None:
+    deep = {"XDG_RUNTIME_DIR": str(tmp_path / ("x" * 100))}
+    assert len(str(socket_path(tmp_path, deep))) <= 100
+    assert socket_path(tmp_path, {"XDG_RUNTIME_DIR": "/run/user/1"}).parent == Path("/run/user/1/gossamer-agent")
