@@ -34,7 +34,9 @@ up: build
 	$(BIN)/gossamer up $(TOPOLOGY) $(ARGS)
 
 test: build
-	$(RUN) -m pytest -n 2 --dist loadfile -q $(ARGS) tests
+	$(RUN) -m pytest -n 2 --dist loadfile -q $(ARGS) tests || \
+	{ test $$? -eq 1 && echo "once more, one by one, what failed beside the others:" && \
+	$(RUN) -m pytest -q --last-failed --last-failed-no-failures none $(ARGS) tests; }
 
 lint: build
 	$(BIN)/ruff check .
