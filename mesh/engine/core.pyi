@@ -11,6 +11,7 @@ from typing import Final
 
 from gossamer.mesh.engine.events import Event
 from gossamer.mesh.engine.views import AccountStatistics as AccountStatistics
+from gossamer.mesh.engine.views import GatewayAccount as GatewayAccount
 from gossamer.mesh.engine.views import LinkStatistics as LinkStatistics
 from gossamer.mesh.engine.views import SubscriptionDetail as SubscriptionDetail
 from gossamer.mesh.engine.views import Totals as Totals
@@ -71,6 +72,13 @@ class Engine:
         fast_producer_stall: bool | None = None,
         placeholder_accounts: bool | None = None,  # keep interest of unknown accounts (JWT resolver)
         trace: bool | None = None,
+        gateway_ping_interval_ns: int | None = None,
+        gateway_ping_max: int | None = None,
+        gateway_write_deadline_ns: int | None = None,
+        leaf_ping_interval_ns: int | None = None,
+        leaf_ping_max: int | None = None,
+        leaf_write_deadline_ns: int | None = None,
+        literal_wildcards: bool | None = None,  # True: an allow list's a.* lets through a subscription to a.> (auth 26)
     ) -> None: ...
 
     # --- links ---------------------------------------------------------------------------------------------------
@@ -81,6 +89,7 @@ class Engine:
         kind: int,
         info: Sequence[bytes | int],
         auth_timeout_ns: int = 0,  # 0: none
+        info_first: bool = False,  # leaf nodes: an INFO may come before CONNECT (it negotiates compression)
     ) -> int:
         """Accept on a listening socket, whose descriptor the engine takes over (None: for memory links only).
         ``info`` is what a new link is sent at once: pieces of bytes and placeholders, CR LF included."""
@@ -144,8 +153,52 @@ class Engine:
         pool_index: int = 0,
         pooled: bool = True,  # False: the remote or this node has no pool: all accounts on this link
         account: int = 0,  # dedicated to this account
+        leaf_origin_always: bool = False,  # ln: leaf interest without a cluster is told with the origin ``_``
+        server_hash: bytes = b"",  # six characters, for replies mapped by gateways (``gateway_identity``)
     ) -> None:
         """Register: all interest of this link's accounts is announced on it, the link is un-parked and counts."""
+
+    # --- gateways --------------------------------------------------------------------------------------------------
+    def gateway_identity(self, *, name: bytes, cluster_hash: bytes, server_hash: bytes) -> None:
+        """This node is a member of the gateway (cluster) ``name``. The hashes are six characters each (gateways section
+        9.4). Without this call the node maps no replies."""
+    def join_gateway(
+        self,
+        link: int,
+        *,
+        outbound: bool,
+        name: bytes,  # of the remote cluster
+        cluster_hash: bytes,  # of that name, six characters
+        headers: bool = True,
+        interest_only: bool = True,  # outbound: the remote announced gateway_iom
+    ) -> None:
+        """Register and un-park. Inbound (accepted): the interest of the whole cluster is announced, all queue interest
+        first, then account by account between the commands 2 and 3; its messages are taken. Outbound (solicited): its
+        interest is taken, messages go there. INFO lines with gateway_cmd 2 and 3 are the engine's own affair; all others
+        are ``PeerInfo`` events. An inbound's RS+ or RS- closes it, A+ and A- are ignored."""
+    def gateway_accounts(self, link: int) -> list[GatewayAccount]:
+        """What is known of each account on a gateway link; empty for other links and those that are gone."""
+
+    # --- leaf nodes ------------------------------------------------------------------------------------------------
+    def join_leaf(
+        self,
+        link: int,
+        *,
+        account: int,
+        spoke: bool,  # our role on this link: the peer is our hub
+        cluster: bytes,  # the peer's cluster, or its server name when it has none
+        headers: bool = True,
+        permissions: int = 0,  # of the leaf's user, as of a client's: publish is what the leaf sends to the hub
+        isolated: bool = False,  # interest of other leafs is not announced to it
+        remote_account: bytes = b"",
+        max_payload: int = -1,  # -1: the server's
+        max_subscriptions: int = -1,
+    ) -> None:
+        """Bind to the account, announce its interest, un-park. (Queue INFO before with ``send``.) ``change`` gives it
+        other permissions later: what is announced follows. A loop is found by the engine when an own subscription of
+        the account on the same ``$LDS.`` subject exists: the link is closed with the -ERR of leafnodes section 14."""
+    def subscribe_loop_detection(self, account: int, subject: bytes) -> int:
+        """The account's own ``$LDS.`` subject: told to leaf nodes alone (routes pass on only other nodes')."""
 
     # --- accounts, permissions, own subscriptions ----------------------------------------------------------------
     def account(self, name: bytes, *, dedicated_route: bool = False, system: bool = False) -> int:

@@ -32,14 +32,16 @@ class Hello(NamedTuple):
 
 class PeerInfo(NamedTuple):
     """An INFO line of a server peer (route, gateway, leaf): its JSON text. The link is parked until ``resume``,
-    ``join_route`` or ``close``."""
+    ``join_route``, ``join_gateway``, ``join_leaf`` or ``close``. On a listener with ``info_first`` one may come before
+    CONNECT."""
 
     link: int
     info: bytes
 
 
 class PeerError(NamedTuple):
-    """The peer sent -ERR; ``text`` as it came, quotes included. The engine closes the link afterwards."""
+    """The peer sent -ERR; ``text`` as it came, quotes included. The engine closes the link afterwards, but for leaf
+    nodes, whose peers close by themselves where they mean to."""
 
     link: int
     text: bytes
@@ -107,7 +109,7 @@ class Trace(NamedTuple):
 
 
 class AccountSeen(NamedTuple):
-    """A route announced interest for an account nobody had programmed: ``placeholders`` says whether it was kept."""
+    """A route or gateway announced interest for an account nobody had programmed: ``placeholders`` says whether it was kept."""
 
     account: int
     name: bytes

@@ -67,3 +67,15 @@ class Totals(NamedTuple):
     cache_hits: int
     cache_misses: int
     now_ns: int
+
+
+class GatewayAccount(NamedTuple):
+    """An account on a gateway link. Outbound: what the remote cluster wants of it; ``mode`` is "interest-only",
+    "transitioning", "optimistic" or "none" (A-); ``refused``: subjects the remote does not want in optimistic mode.
+    Inbound: what this cluster has announced, always interest-only."""
+
+    account: bytes
+    mode: str
+    subscriptions: int
+    queue_subscriptions: int
+    refused: int
