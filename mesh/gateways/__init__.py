@@ -1,0 +1,1 @@
+"""Links to other clusters: the control plane of gateways (spec gateways)."""
