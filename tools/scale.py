@@ -13,7 +13,7 @@ from pathlib import Path
 from gossamer.mesh.sim.checks import missing_interest, missing_routes
 from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.mesh import Mesh
-from gossamer.mesh.sim.topology import cluster
+from gossamer.mesh.sim.shapes import cluster
 from gossamer.mesh.sim.wire import End
 
 PLOT = Path(__file__).parent.parent / "docs" / "scale.svg"

@@ -9,7 +9,6 @@ some time later still, as with two threads.
 from collections.abc import Callable
 from typing import Final
 
-from gossamer.auth.settings import AuthSettings
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.life.lame_duck import leave
 from gossamer.mesh.logs.log import Log
@@ -158,7 +157,6 @@ class Member:
         self,
         place: Place,
         topology: Topology,
-        authorization: AuthSettings,
         network: Network,
         chance: Chance,
         journal: Callable[[str, bytes], None],
@@ -170,7 +168,7 @@ class Member:
         self._broken = broken
         self.place = place
         self.name, self.host = place.name, place.host
-        self.options = topology.options(place, authorization)
+        self.options = topology.options(place)
         self.network = network
         self.loop = network.loop
         self.disk = SimulatedDisk()

@@ -49,14 +49,12 @@ class Mesh:
 
     def build(self, topology: Topology, *, crossings: Sequence[Crossing] = ()) -> None:
         """Place the members; none of them runs yet."""
-        authorization = topology.authorization()
         self.ledger = Ledger(self.network, self._violated, crossings)
         self._shares = bool(crossings)
         for place in topology.places:
             self.members[place.name] = Member(
                 place,
                 topology,
-                authorization,
                 self.network,
                 self.chance.fork("member", place.name),
                 self._log,

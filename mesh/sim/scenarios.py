@@ -13,7 +13,8 @@ from gossamer.mesh.sim.faults import Chaos
 from gossamer.mesh.sim.ledger import Crossing
 from gossamer.mesh.sim.mesh import Mesh
 from gossamer.mesh.sim.run import Scenario
-from gossamer.mesh.sim.topology import SHARING, Topology, cluster
+from gossamer.mesh.sim.shapes import cluster
+from gossamer.mesh.sim.topology import SHARING, Topology
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
 _DAY_NS: Final = 86_400 * 1_000_000_000

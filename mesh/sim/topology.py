@@ -1,16 +1,19 @@
 """A mesh on paper: places, the links between them by kind, and the accounts, as data.
 
-Gateways and leaf nodes are further kinds of links; what there is now is ``route``.
+A place becomes the configuration text of its node, in the language that operators write, so that what is simulated is
+what can be run. ``shapes`` makes the usual ones.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gossamer.auth.settings import AuthSettings
 from gossamer.mesh.options.loading import load
-from gossamer.mesh.options.options import ClusterOptions, LameDuckOptions, LimitOptions, Options
+from gossamer.mesh.options.options import LameDuckOptions, Options
+from gossamer.mesh.sim.release import NEWEST, Release
 
 CLIENT_PORT = 4222
 ROUTE_PORT = 6222
+GATEWAY_PORT = 7222
+LEAF_PORT = 7422
 _SECOND_NS = 1_000_000_000
 
 #: Two tenants who share nothing.
@@ -41,21 +44,37 @@ accounts {
 
 
 class LinkPlan(Struct, frozen=True):
-    """Somebody to dial: the kind of link, and the name of the place at its other end."""
+    """Somebody to dial: ``route`` and ``gateway`` to a place (a gateway is that place's cluster)."""
 
     kind: str
     to: str
 
 
+class LeafPlan(Struct, frozen=True, kw_only=True):
+    """A remote of a leaf node: the hub's places, the account here and the one there. What is denied does not cross."""
+
+    to: tuple[str, ...]
+    account: str = "A"
+    hub_account: str = "A"
+    deny_imports: tuple[str, ...] = ()
+    deny_exports: tuple[str, ...] = ()
+
+
 class Place(Struct, frozen=True, kw_only=True):
-    """Where a node runs. ``links`` are the configured ones; gossip brings the rest."""
+    """Where a node runs. ``links`` are the configured ones; gossip brings the rest. ``cluster`` empty: a node alone."""
 
     name: str
     host: str
     cluster: str = "sim"
     links: tuple[LinkPlan, ...] = ()
+    remotes: tuple[LeafPlan, ...] = ()
+    gateway: bool = False
+    hub: bool = False
+    release: Release = NEWEST
     pool_size: int = 3
+    compression: str = "off"
     ping_interval_ns: int = 5 * _SECOND_NS
+    client_ping_interval_ns: int = 20 * _SECOND_NS
     skew_ns: int = 0
     drift_ppm: int = 0
 
@@ -73,49 +92,91 @@ class Topology(Struct, frozen=True, kw_only=True):
     def place(self, name: str) -> Place:
         return next(place for place in self.places if place.name == name)
 
-    def authorization(self) -> AuthSettings:
-        """Raises FaultyConfiguration."""
-        text = self.accounts.encode()
-        return load(["-c", "accounts.conf"], reader=lambda path: text, environment={}).authorization
+    def with_places(self, *places: Place) -> "Topology":
+        """The same with other places."""
+        return Topology(places=places, accounts=self.accounts)
 
-    def options(self, place: Place, authorization: AuthSettings) -> Options:
-        """What the node at that place is told."""
-        routes = tuple(f"nats-route://{self.place(link.to).host}:{ROUTE_PORT}" for link in place.links)
-        return Options(
-            host=place.host,
-            port=CLIENT_PORT,
-            server_name=place.name,
-            authorization=authorization,
-            limits=LimitOptions(ping_interval_ns=20 * _SECOND_NS),
-            lame_duck=LameDuckOptions(duration_ns=4 * _SECOND_NS, grace_period_ns=_SECOND_NS),
-            cluster=ClusterOptions(
-                name=place.cluster,
-                host=place.host,
-                port=ROUTE_PORT,
-                routes=routes,
-                pool_size=place.pool_size,
-                ping_interval_ns=place.ping_interval_ns,
-            ),
+    def options(self, place: Place) -> Options:
+        """What the node at that place is told. Raises FaultyConfiguration."""
+        text = self.configuration(place).encode()
+        loaded = load(["-c", f"{place.name}.conf"], reader=lambda path: text, environment={})
+        # Shorter than a configuration may say: nobody here has two minutes.
+        return structs.replace(
+            loaded, lame_duck=LameDuckOptions(duration_ns=4 * _SECOND_NS, grace_period_ns=_SECOND_NS)
         )
 
+    def configuration(self, place: Place) -> str:
+        """Its configuration file."""
+        lines = [
+            f'host: "{place.host}"',
+            f"port: {CLIENT_PORT}",
+            f"server_name: {place.name}",
+            f"ping_interval: {_text(place.client_ping_interval_ns)}",
+        ]
+        if place.cluster:
+            lines += self._cluster(place)
+        if place.gateway:
+            lines += self._gateway(place)
+        if place.hub or place.remotes:
+            lines += self._leafnodes(place)
+        return "\n".join([*lines, self.accounts])
 
-def cluster(count: int, *, shape: str = "star", accounts: str = TWO_TENANTS, pool_size: int = 3) -> Topology:
-    """A cluster ``n1 ... n<count>``. ``shape`` is whom each one dials by configuration: ``star`` the first, ``chain``
-    the one before, ``ring`` the next, ``full`` everybody. Raises ValueError for another shape."""
-    names = [f"n{number}" for number in range(1, count + 1)]
-    places = []
-    for index, name in enumerate(names):
-        if shape == "star":
-            targets = names[:1]
-        elif shape == "chain":
-            targets = names[max(0, index - 1) : index]
-        elif shape == "ring":
-            targets = [names[(index + 1) % count]]
-        elif shape == "full":
-            targets = names
-        else:
-            raise ValueError(f"no shape {shape!r}")
-        links = tuple(LinkPlan("route", target) for target in targets if target != name)
-        host = f"10.0.{(index + 1) // 250}.{(index + 1) % 250 + 1}"
-        places.append(Place(name=name, host=host, links=links, pool_size=pool_size))
-    return Topology(places=tuple(places), accounts=accounts)
+    def _cluster(self, place: Place) -> list[str]:
+        routes = [f'"nats-route://{self.place(link.to).host}:{ROUTE_PORT}"' for link in place.links if _is_route(link)]
+        compression = [f"  compression: {place.compression}"] if place.compression != "off" else []
+        return [
+            "cluster {",
+            f"  name: {place.cluster}",
+            f'  listen: "{place.host}:{ROUTE_PORT}"',
+            f"  pool_size: {place.pool_size}",
+            f"  ping_interval: {_text(place.ping_interval_ns)}",
+            *compression,
+            f"  routes: [{', '.join(routes)}]",
+            "}",
+        ]
+
+    def _gateway(self, place: Place) -> list[str]:
+        urls: dict[str, list[str]] = {}
+        for link in place.links:
+            if link.kind == "gateway":
+                other = self.place(link.to)
+                urls.setdefault(other.cluster, []).append(f'"nats://{other.host}:{GATEWAY_PORT}"')
+        remotes = [f"    {{ name: {name}, urls: [{', '.join(found)}] }}" for name, found in urls.items()]
+        return [
+            "gateway {",
+            f"  name: {place.cluster}",
+            f'  listen: "{place.host}:{GATEWAY_PORT}"',
+            "  gateways: [",
+            *remotes,
+            "  ]",
+            "}",
+        ]
+
+    def _leafnodes(self, place: Place) -> list[str]:
+        lines = ["leafnodes {"]
+        if place.hub:
+            lines.append(f'  listen: "{place.host}:{LEAF_PORT}"')
+        if place.compression == "off":
+            lines.append("  compression: off")
+        if place.remotes:
+            lines += ["  remotes: [", *(self._remote(place, plan) for plan in place.remotes), "  ]"]
+        return [*lines, "}"]
+
+    def _remote(self, place: Place, plan: LeafPlan) -> str:
+        user = f"{plan.hub_account.lower()}:p@"
+        urls = ", ".join(f'"nats-leaf://{user}{self.place(name).host}:{LEAF_PORT}"' for name in plan.to)
+        denied = "".join(
+            f", {key}: [{', '.join(f'{subject!r}' for subject in subjects)}]"
+            for key, subjects in (("deny_imports", plan.deny_imports), ("deny_exports", plan.deny_exports))
+            if subjects
+        )
+        compression = ", compression: off" if place.compression == "off" else ""
+        return f"    {{ urls: [{urls}], account: {plan.account}{denied}{compression} }}"
+
+
+def _is_route(link: LinkPlan) -> bool:
+    return link.kind == "route"
+
+
+def _text(duration_ns: int) -> str:
+    return f'"{duration_ns // 1_000_000}ms"'

@@ -9,7 +9,7 @@ from gossamer.mesh.sim.client import Client
 from gossamer.mesh.sim.ledger import Ear
 from gossamer.mesh.sim.mesh import Mesh
 from gossamer.mesh.sim.run import run
-from gossamer.mesh.sim.topology import cluster
+from gossamer.mesh.sim.shapes import cluster
 from gossamer.mesh.sim.wire import End
 
 Test = Callable[[Mesh, Client, Client], Awaitable[None]]
