@@ -6,6 +6,7 @@ and those who share with it are told.
 
 from typing import TYPE_CHECKING
 
+from gossamer.auth.reasons import Reason, ReasonCode
 from gossamer.auth.resolver import KnownAccount
 from gossamer.auth.sharing.from_claims import of_claims
 from gossamer.auth.staying import Departure, deleted, limits_of, staying
@@ -13,10 +14,10 @@ from gossamer.mesh.accounts.account import UNLIMITED, Account
 from gossamer.mesh.accounts.automatic import with_automatic_exports
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers.client import Client
+from gossamer.mesh.peers.clients import AUTHORIZATION_VIOLATION
 from gossamer.mesh.peers.membership import enforce_connections, members
 
 if TYPE_CHECKING:
-    from gossamer.auth.decisions import Admission
     from gossamer.mesh.node import Node
 
 _SECOND_NS = 1_000_000_000
@@ -51,26 +52,45 @@ class AccountChanges:
         self._share(key, now, place)
 
     def _follow(self, account: Account, before: KnownAccount, now: KnownAccount, place: str) -> None:
-        clients = self._node.clients
         at = self._node.world.clock.wall_ns() / _SECOND_NS
         for client in members(self._node.clients, account):
-            admission = client.admission
-            if admission is None:
-                continue
-            outcome = staying(admission, before.claims, now.claims, at, place=place)
-            if isinstance(outcome, Departure):
-                self._send_away(client, outcome)
-            elif _matters(admission, outcome):
-                clients.rebind(client, outcome)
+            try:
+                self._hold_against(client, before, now, at, place)
+            except Exception as error:  # a bug of ours; nobody stays by it, and everybody else is held against it too
+                self._fail(client, account, error)
+
+    def _hold_against(self, client: Client, before: KnownAccount, now: KnownAccount, at: float, place: str) -> None:
+        admission = client.admission
+        if admission is None:
+            return
+        outcome = staying(admission, before.claims, now.claims, at, place=place)
+        if isinstance(outcome, Departure):
+            self._send_away(client, outcome)
+        elif outcome != admission:  # else nothing has changed that is held in the engine, or shown
+            self._node.clients.rebind(client, outcome)
 
     def _end(self, account: Account, departure: Departure) -> None:
         for client in members(self._node.clients, account):
-            self._send_away(client, departure)
+            try:
+                self._send_away(client, departure)
+            except Exception as error:
+                self._fail(client, account, error)
 
     def _send_away(self, client: Client, departure: Departure) -> None:
         self._node.clients.refuse(
             client, departure.error.encode(), CloseReason[departure.close_reason], departure.reason
         )
+
+    def _fail(self, client: Client, account: Account, error: Exception) -> None:
+        """It could not be told whether this client may stay: it goes, whatever else does not work about it."""
+        journal, text = self._node.journal, f"it could not be held against the account's change: {error!r}"
+        journal.error(f"{client.label} - Internal error: {text} ({account.label})")
+        try:
+            reason = Reason(code=ReasonCode.INTERNAL, text=text, rule="account change")
+            self._node.clients.refuse(client, AUTHORIZATION_VIOLATION, CloseReason.AUTHENTICATION_VIOLATION, reason)
+        except Exception as trouble:
+            journal.error(f"{client.label} - Internal error: it could not be sent away: {trouble!r}")
+            self._node.engine.close(client.link, reason=CloseReason.AUTHENTICATION_VIOLATION)
 
     # --- those who share with it --------------------------------------------------------------------------------
     def _share(self, key: str, now: KnownAccount, place: str) -> None:
@@ -88,8 +108,3 @@ class AccountChanges:
 
     def _place(self, key: str) -> str:
         return self._node.resolving.live.place(key) if self._node.resolving is not None else ""
-
-
-def _matters(before: "Admission", now: "Admission") -> bool:
-    """Has anything changed that is held in the engine, or shown?"""
-    return before != now
