@@ -75,6 +75,10 @@ def _departure(
             ReasonCode.ACCOUNT_EXPIRED, "the account has expired", now, place, rule=f"exp {now.expires} of the account"
         )
         return Departure(reason=reason, error=ACCOUNT_EXPIRED, close_reason="AUTHENTICATION_EXPIRED")
+    if now.not_before > at:
+        text, rule = "the account is not valid yet", f"nbf {now.not_before} of the account"
+        reason = _reason(ReasonCode.ACCOUNT_INVALID, text, now, place, rule=rule)
+        return Departure(reason=reason, error=AUTHORIZATION_VIOLATION, close_reason="AUTHENTICATION_VIOLATION")
     user = admission.subject or admission.user
     if now.is_revoked(user, admission.issued_at):
         everybody = now.revocations.get(user, -1) < admission.issued_at

@@ -49,6 +49,7 @@ accounts = st.builds(
     name=st.sampled_from(["one", "two"]),
     limits=limits,
     expires=st.sampled_from([0, 0, NOW - 1, NOW + 50]),
+    not_before=st.sampled_from([0, 0, NOW, NOW + 1]),
     signing_keys=st.tuples(st.sampled_from([None, FIRST.public]), st.sampled_from([None, *ROLES])).map(
         lambda keys: tuple(key for key in keys if key is not None)
     ),
@@ -121,6 +122,7 @@ def test_the_words_on_the_wire():
         return (outcome.error, outcome.close_reason)
 
     assert wire(expires=NOW) == ("Account Authentication Expired", "AUTHENTICATION_EXPIRED")
+    assert wire(not_before=NOW + 1) == ("Authorization Violation", "AUTHENTICATION_VIOLATION")
     assert wire(revocations={"*": NOW}) == ("User Authentication Revoked", "REVOCATION")
     assert wire(signing_keys=()) == ("", "CLIENT_CLOSED")
     gone = deleted(ACCOUNT.public, "x")
