@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from gossamer.mesh.peers.route_neighbours import Neighbour
+
 
 class StartDial(Struct, frozen=True, gc=False):
     """Connect to ``host:port``; ``attempt`` comes back with the outcome."""
@@ -85,6 +87,26 @@ class TakeClusterName(Struct, frozen=True, gc=False):
     name: str
 
 
+class Meet(Struct, frozen=True, gc=False):
+    """A neighbour has come."""
+
+    neighbour: Neighbour
+
+
+class Lose(Struct, frozen=True, gc=False):
+    """A neighbour has gone."""
+
+    server_id: str
+
+
+class HearOfGateway(Struct, frozen=True, gc=False):
+    """An INFO about a gateway, from that neighbour; ``text`` is its JSON."""
+
+    server_id: str
+    text: bytes
+    label: str
+
+
 class Say(Struct, frozen=True, gc=False):
     """A log line; ``level`` is debug, info, warning or error."""
 
@@ -106,5 +128,8 @@ Action = (
     | Announce
     | ShareClientUrls
     | TakeClusterName
+    | Meet
+    | Lose
+    | HearOfGateway
     | Say
 )

@@ -25,6 +25,7 @@ from gossamer.mesh.peers.route_dials import delay_after_close_ns
 from gossamer.mesh.peers.route_gossip import RouteGossip
 from gossamer.mesh.peers.route_introductions import RouteIntroductions
 from gossamer.mesh.peers.route_name import ClusterName, Verdict
+from gossamer.mesh.peers.route_neighbours import Neighbour, RouteNeighbours
 from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, is_literal
 from gossamer.mesh.peers.route_table import Connection, Remote, RouteTable, Stage
@@ -45,6 +46,7 @@ class RouteCore:
         settings: RouteSettings,
         randomness: Randomness,
         account_exists: Callable[[str], bool],
+        neighbours: RouteNeighbours,
     ) -> None:
         self.actions: deque[do.Action] = deque()
         self._identity = identity
@@ -52,7 +54,7 @@ class RouteCore:
         self._randomness = randomness
         self._account_exists = account_exists
         self._name = ClusterName(settings.name, randomness)
-        self._voice = RouteVoice(identity, settings, self._name)
+        self._voice = RouteVoice(identity, settings, self._name, neighbours)
         self._table = RouteTable()
         self._calls = RouteCalls(settings, self.actions)
         self._gossip = RouteGossip(self._table, self._calls, self._name, self.actions)
@@ -99,6 +101,16 @@ class RouteCore:
     def set_client_urls(self, client_urls: tuple[str, ...]) -> None:
         self._voice.client_urls = client_urls
         self.actions.append(do.Announce(self._voice.info()))
+
+    def announce(self) -> None:
+        """What we say of ourselves has changed: whom we meet from now on hears it."""
+        self.actions.append(do.Announce(self._voice.info()))
+
+    def send(self, server_id: str, line: bytes) -> None:
+        """To one neighbour, on one connection."""
+        remote = self._table.remotes.get(server_id)
+        if remote is not None:
+            self.actions.append(do.Send((remote.first or remote.connections[0]).link, line))
 
     def change(self, settings: RouteSettings) -> None:
         """The configuration has changed: connections that it does not want any more end, and what is new is dialled.
@@ -256,7 +268,7 @@ class RouteCore:
         if info is None:
             self._close(connection, CloseReason.PARSE_ERROR)
         elif connection.stage is Stage.JOINED:
-            self._later_info(connection, info)
+            self._later_info(connection, info, text)
         else:
             connection.start_ns = now_ns
             self._first_info(connection, info)
@@ -396,10 +408,13 @@ class RouteCore:
             self._share_client_urls()
         if is_first:
             self._gossip.tell_others(connection, remote)
+        if not connection.account and not remote.met:
+            remote.met = True
+            self.actions.append(do.Meet(_neighbour(remote, connection.host)))
         if connection.solicited and connection.account and not remote.slots:
             self._complete(connection, remote, ("",))
 
-    def _later_info(self, connection: Connection, info: RouteInfo) -> None:
+    def _later_info(self, connection: Connection, info: RouteInfo, text: bytes) -> None:
         """An INFO on a registered connection: what it is about is found in this order (spec 3.4)."""
         remote = connection.remote
         assert remote is not None
@@ -421,7 +436,7 @@ class RouteCore:
                 )
                 self.actions.append(do.Send(connection.link, protocol.account_move_answer(info)))
         elif info.gateway:
-            pass  # gossip about gateways, which we do not have yet
+            self.actions.append(do.HearOfGateway(remote.server_id, text, connection.label))
         elif not about_sender:
             self._gossip.heard_of(info, self._settings, self.pinned)
         elif info.ldm and remote.client_urls:
@@ -485,8 +500,9 @@ class RouteCore:
         remote = self._table.remove(connection)
         is_last = remote is not None and remote.server_id not in self._table.remotes
         self._say("info", f"{connection.label} - Route connection closed: {_reason_text(reason)}")
-        if is_last:
+        if is_last and remote is not None:
             self._share_client_urls()
+            self.actions.append(do.Lose(remote.server_id))
         if self._calls.stopped or connection.no_redial or not (connection.solicited or connection.retry):
             return
         url = connection.url or (remote.url if remote is not None else None)
@@ -543,6 +559,17 @@ class RouteCore:
 
     def _say(self, level: str, text: str) -> None:
         self.actions.append(do.Say(level, text))
+
+
+def _neighbour(remote: Remote, host: str) -> Neighbour:
+    info = remote.info
+    return Neighbour(
+        server_id=remote.server_id,
+        server_name=info.server_name,
+        host=host,
+        gateway_url=info.gateway_url,
+        leafnode_urls=info.leafnode_urls,
+    )
 
 
 def _reason_text(reason: int) -> str:

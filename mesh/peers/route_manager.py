@@ -13,6 +13,7 @@ How to wire it in (the composition root does this once):
         randomness=world.randomness,
         on_cluster_name_changed=...,    # optional: a generated name gave way to another one
         account_exists=...,             # optional: only for the exact text of a refusal
+        neighbours=...,                 # optional: RouteNeighbours, what gateways and leaf nodes use routes for
     )
     routes.start(descriptor=..., port=..., client_urls=("10.0.0.1:4222",))   # a bound, listening socket
 
@@ -35,6 +36,7 @@ from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers.route_core import RouteCore
+from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.route_settings import is_hash, settings_from
 from gossamer.mesh.peers.route_world import (
     Dialer,
@@ -65,10 +67,14 @@ class RouteManager:
         randomness: Randomness,
         on_cluster_name_changed: Callable[[str], None] | None = None,
         account_exists: Callable[[str], bool] | None = None,
+        neighbours: RouteNeighbours | None = None,
     ) -> None:
         self._options = cluster_options
         self._settings = settings_from(cluster_options)
-        self._core = RouteCore(identity, self._settings, randomness, account_exists or (lambda name: False))
+        self._neighbours = neighbours if neighbours is not None else RouteNeighbours()
+        self._core = RouteCore(
+            identity, self._settings, randomness, account_exists or (lambda name: False), self._neighbours
+        )
         self._engine = engine
         self._scheduler = scheduler
         self._dialer = dialer
@@ -79,6 +85,7 @@ class RouteManager:
         self._dials: dict[int, Timer] = {}
         self._checks: dict[int, Timer] = {}
         self._applying = False
+        self._neighbours.route_attach(self._tell_neighbour, self._announce)
 
     # --- what the node does with it -------------------------------------------------------------------------------
 
@@ -115,6 +122,11 @@ class RouteManager:
         self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)
         self._core.start()
         self._apply()
+
+    @staticmethod
+    def check(cluster_options: ClusterOptions) -> None:
+        """Raises ValueError for a route or address that cannot be read."""
+        settings_from(cluster_options)
 
     def reload(self, cluster_options: ClusterOptions) -> None:
         """Take over a changed ``cluster`` block; host and port stay as they are, and so does whether an authorization
@@ -226,6 +238,14 @@ class RouteManager:
         self._core.password_checked(link, right)
         self._apply()
 
+    def _tell_neighbour(self, server_id: str, line: bytes) -> None:
+        self._core.send(server_id, line)
+        self._apply()
+
+    def _announce(self) -> None:
+        self._core.announce()
+        self._apply()
+
     # --- carrying out ---------------------------------------------------------------------------------------------
 
     def _apply(self) -> None:
@@ -279,6 +299,13 @@ class RouteManager:
             case do.TakeClusterName():
                 if self._on_cluster_name_changed is not None:
                     self._on_cluster_name_changed(action.name)
+            case do.Meet():
+                self._neighbours.route_joined(action.neighbour)
+            case do.Lose():
+                self._neighbours.route_left(action.server_id)
+            case do.HearOfGateway():
+                if not self._neighbours.route_gateway_gossip(action.server_id, action.text):
+                    self._log.error(f"{action.label} - told of gateways, but we have none configured")
             case do.Say():
                 getattr(self._log, action.level)(action.text)
 

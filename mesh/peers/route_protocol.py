@@ -46,6 +46,8 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     route_acc_add_reqid: str = ""
     gossip_mode: int = 0
     gateway: str = ""
+    gateway_url: str = ""
+    leafnode_urls: tuple[str, ...] = ()
     ldm: bool = False
     members: dict[str, object] = {}
 

@@ -88,7 +88,7 @@ class Connection:
 class Remote:
     """Another node of the cluster."""
 
-    __slots__ = ("client_urls", "dedicated", "info", "node", "pool_size", "pooled", "server_id", "slots", "url")
+    __slots__ = ("client_urls", "dedicated", "info", "met", "node", "pool_size", "pooled", "server_id", "slots", "url")
 
     def __init__(self, info: RouteInfo, node: int, url: RouteUrl, own_pool_size: int) -> None:
         self.server_id = info.server_id
@@ -101,6 +101,7 @@ class Remote:
         self.slots: dict[int, Connection] = {}
         self.dedicated: dict[str, Connection] = {}
         self.client_urls: tuple[str, ...] = ()
+        self.met = False  # is it a neighbour already? So from its first pooled connection on
 
     def agree(self, info: RouteInfo, own_pool_size: int) -> None:
         """How many pooled connections there are to be; without a pool on either side one carries everything."""

@@ -1,6 +1,7 @@
 """What this node says about itself on routes: its INFO and its CONNECT (spec routes 3.2, 3.3, 9.3)."""
 
 from gossamer.mesh.peers.route_name import ClusterName
+from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.route_protocol import COMPRESSION, connect_line, info_line
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, join_address
 from gossamer.mesh.peers.route_world import RouteIdentity
@@ -9,10 +10,14 @@ from gossamer.mesh.peers.route_world import RouteIdentity
 class RouteVoice:
     """``port`` is the listener's and ``client_urls`` are our own addresses for clients: known only once bound."""
 
-    __slots__ = ("_identity", "_name", "client_urls", "port", "settings")
+    __slots__ = ("_identity", "_name", "_neighbours", "client_urls", "port", "settings")
 
-    def __init__(self, identity: RouteIdentity, settings: RouteSettings, name: ClusterName) -> None:
+    def __init__(
+        self, identity: RouteIdentity, settings: RouteSettings, name: ClusterName, neighbours: RouteNeighbours
+    ) -> None:
+        """``neighbours`` holds what gateways and leaf nodes announce."""
         self._identity = identity
+        self._neighbours = neighbours
         self.settings = settings
         self._name = name
         self.port = 0
@@ -54,5 +59,7 @@ class RouteVoice:
                 "route_pool_idx": pool_index,
                 "route_account": account,
                 "gossip_mode": gossip_mode,
+                "gateway_url": self._neighbours.gateway_url,
+                "leafnode_urls": self._neighbours.leafnode_urls,
             }
         )
