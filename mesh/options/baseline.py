@@ -10,19 +10,22 @@ from gossamer.mesh.options.options import (
     ROUTE_PING_INTERVAL_MAX_NS,
     ClusterOptions,
     LameDuckOptions,
+    LeafNodeOptions,
     LimitOptions,
     LoggingOptions,
     MonitorOptions,
     Options,
 )
 
-_GROUPS: dict[str, type[msgspec.Struct]] = {
+#: The Structs that ``Options`` is made of, by the first part of a path.
+GROUPS: dict[str, type[msgspec.Struct]] = {
     "limits": LimitOptions,
     "lame_duck": LameDuckOptions,
     "monitor": MonitorOptions,
     "logging": LoggingOptions,
     "authorization": AuthSettings,
     "cluster": ClusterOptions,
+    "leafnodes": LeafNodeOptions,
 }
 # Zero stands for the default in these, and so does what is below it where that makes no sense.
 _ZERO_IS_DEFAULT = (
@@ -36,6 +39,8 @@ _ZERO_IS_DEFAULT = (
     "cluster.host",
     "cluster.pool_size",
     "cluster.auth_timeout_ns",
+    "leafnodes.host",
+    "leafnodes.auth_timeout_ns",
 )
 _BELOW_ONE_IS_DEFAULT = (
     "limits.max_control_line",
@@ -44,6 +49,9 @@ _BELOW_ONE_IS_DEFAULT = (
     "limits.ping_interval_ns",
     "cluster.ping_interval_ns",
     "cluster.write_deadline_ns",
+    "leafnodes.reconnect_ns",
+    "leafnodes.dial_timeout_ns",
+    "leafnodes.write_deadline_ns",
 )
 _UNLIMITED_PAYLOAD = 2**31 - 1
 
@@ -51,7 +59,7 @@ _UNLIMITED_PAYLOAD = 2**31 - 1
 def build(draft: dict[str, Any]) -> Options:
     """The options of a draft, whose keys are paths such as ``limits.max_payload``."""
     values = {path: value for path, value in draft.items() if not _is_default(path, value)}
-    groups: dict[str, dict[str, Any]] = {name: {} for name in _GROUPS}
+    groups: dict[str, dict[str, Any]] = {name: {} for name in GROUPS}
     top: dict[str, Any] = {}
     for path, value in values.items():
         group, _, name = path.rpartition(".")
@@ -68,6 +76,7 @@ def build(draft: dict[str, Any]) -> Options:
         logging=msgspec.structs.replace(logging, trace=traced),
         authorization=AuthSettings(**groups["authorization"]),
         cluster=_cluster(groups["cluster"], limits),
+        leafnodes=_leafnodes(groups["leafnodes"], limits),
     )
 
 
@@ -103,3 +112,11 @@ def _cluster(values: dict[str, Any], limits: LimitOptions) -> ClusterOptions | N
     if values.get("write_timeout") == "default":
         values["write_timeout"] = "retry"
     return ClusterOptions(**values)
+
+
+def _leafnodes(values: dict[str, Any], limits: LimitOptions) -> LeafNodeOptions | None:
+    """None with neither a port nor somebody to dial."""
+    if not values.get("port") and not values.get("remotes"):
+        return None
+    values.setdefault("write_deadline_ns", limits.write_deadline_ns)
+    return LeafNodeOptions(**values, ping_interval_ns=limits.ping_interval_ns, ping_max=limits.ping_max)

@@ -8,7 +8,7 @@ fields by their path (``limits.max_payload``). Names are those of nats-server's 
 
 from msgspec import Struct, field
 
-from gossamer.auth.settings import AuthSettings
+from gossamer.auth.settings import GLOBAL_ACCOUNT, AuthSettings, UserSettings
 
 _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
@@ -19,6 +19,8 @@ _MIB = 1024 * _KIB
 RANDOM_PORT = -1
 #: Routes are pinged at least this often, whatever the client side does.
 ROUTE_PING_INTERVAL_MAX_NS = 30 * _SECOND_NS
+#: And so are gateways.
+GATEWAY_PING_INTERVAL_MAX_NS = 15 * _SECOND_NS
 
 
 class LimitOptions(Struct, frozen=True, kw_only=True):
@@ -95,6 +97,101 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     write_timeout: str = "retry"  # or close
 
 
+class CompressionOptions(Struct, frozen=True, kw_only=True):
+    """A configured compression: ``off``, ``accept``, ``s2_auto`` or a level; no thresholds: 10, 50 and 100 ms."""
+
+    mode: str = "s2_auto"
+    rtt_thresholds_ns: tuple[int, ...] = ()
+
+
+class LeafRemoteOptions(Struct, frozen=True, kw_only=True):
+    """A hub to dial (spec configuration section 6.4). ``urls`` as written, credentials included; ``credentials`` is the
+    path of a file, ``nkey`` a seed; ``dial_timeout_ns`` 0: that of the block."""
+
+    urls: tuple[str, ...] = ()
+    account: str = GLOBAL_ACCOUNT
+    credentials: str = ""
+    nkey: str = ""
+    hub: bool = False
+    deny_imports: tuple[str, ...] = ()
+    deny_exports: tuple[str, ...] = ()
+    no_randomize: bool = False
+    compression: CompressionOptions = CompressionOptions()
+    first_info_timeout_ns: int = _SECOND_NS
+    dial_timeout_ns: int = 0
+    isolate_leafnode_interest: bool = False
+    request_isolation: bool = False
+    disabled: bool = False
+    ignore_discovered_servers: bool = False
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes two remotes the same one: a change of it is a removal and an addition."""
+        return frozenset(self.urls), self.account, self.credentials, self.nkey
+
+    @property
+    def label(self) -> str:
+        """For logs: without passwords and keys."""
+        shown = ", ".join(url if "@" not in url else _without_user(url) for url in self.urls)
+        return f'urls=[{shown}], account="{self.account}"'
+
+
+class LeafNodeOptions(Struct, frozen=True, kw_only=True):
+    """Leaf nodes: the listener, if there is a port, and the hubs to dial (spec configuration section 6.3).
+
+    ``account`` empty: the global one. With ``user``, ``nkey`` or ``users`` those decide who comes in, else what decides
+    about clients. ``ping_interval_ns``, ``ping_max`` and ``write_deadline_ns`` are final after loading."""
+
+    host: str = "0.0.0.0"
+    port: int = 0
+    user: str = ""
+    password: str = ""
+    nkey: str = ""
+    account: str = ""
+    users: tuple[UserSettings, ...] = ()
+    auth_timeout_ns: int = 2 * _SECOND_NS
+    proxy_required: bool = False
+    advertise: str = ""
+    no_advertise: bool = False
+    min_version: str = ""
+    compression: CompressionOptions = CompressionOptions()
+    reconnect_ns: int = _SECOND_NS
+    dial_timeout_ns: int = _SECOND_NS
+    isolate_leafnode_interest: bool = False
+    ping_interval_ns: int = 2 * _MINUTE_NS
+    ping_max: int = 2
+    write_deadline_ns: int = 10 * _SECOND_NS
+    remotes: tuple[LeafRemoteOptions, ...] = ()
+
+
+class RemoteGatewayOptions(Struct, frozen=True, kw_only=True):
+    """Another cluster, and some of its nodes: URLs as written, credentials included."""
+
+    name: str
+    urls: tuple[str, ...]
+
+
+class GatewayOptions(Struct, frozen=True, kw_only=True):
+    """The gateway listener and the other clusters (spec configuration section 6.2). There is one if it has a name or a
+    port; it needs both. ``ping_interval_ns``, ``ping_max`` and ``write_deadline_ns`` are final after loading."""
+
+    name: str = ""  # that of the cluster
+    host: str = "0.0.0.0"
+    port: int = 0
+    user: str = ""
+    password: str = ""
+    auth_timeout_ns: int = 2 * _SECOND_NS
+    advertise: str = ""
+    connect_retries: int = 0  # rounds after the first, for clusters known by gossip
+    connect_backoff: bool = False
+    reject_unknown_cluster: bool = False
+    gateways: tuple[RemoteGatewayOptions, ...] = ()
+    ping_interval_ns: int = GATEWAY_PING_INTERVAL_MAX_NS
+    ping_max: int = 2
+    write_deadline_ns: int = 10 * _SECOND_NS
+    write_timeout: str = "retry"  # or close
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """A node's whole configuration. ``config_file`` and ``config_digest`` are empty without a file."""
 
@@ -117,5 +214,12 @@ class Options(Struct, frozen=True, kw_only=True):
     logging: LoggingOptions = field(default_factory=LoggingOptions)
     authorization: AuthSettings = field(default_factory=AuthSettings)
     cluster: ClusterOptions | None = None
+    gateway: GatewayOptions | None = None
+    leafnodes: LeafNodeOptions | None = None
     config_file: str = ""
     config_digest: str = ""  # sha256:<hex>
+
+
+def _without_user(url: str) -> str:
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}[REDACTED]@{rest.rpartition('@')[2]}"

@@ -8,8 +8,9 @@ A test holds the file to what this prints.
 import sys
 from typing import Any
 
+from gossamer.mesh.options.baseline import GROUPS
 from gossamer.mesh.options.help import written
-from gossamer.mesh.options.options import ClusterOptions, Options
+from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.table import Block, Row, blocks
 from gossamer.mesh.options.units import format_duration
 
@@ -83,9 +84,7 @@ def _field_text(path: str) -> str:
 
 def _default_of(path: str) -> Any:
     group, _, name = path.rpartition(".")
-    if group == "cluster":
-        return getattr(ClusterOptions(), name)
-    home: Any = getattr(Options(), group) if group else Options()
+    home: Any = GROUPS[group]() if group else Options()
     return getattr(home, name)
 
 

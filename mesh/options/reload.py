@@ -11,6 +11,8 @@ from gossamer.auth.settings import AuthSettings, UserSettings
 from gossamer.mesh.options.options import (
     ClusterOptions,
     LameDuckOptions,
+    LeafNodeOptions,
+    LeafRemoteOptions,
     LimitOptions,
     LoggingOptions,
     MonitorOptions,
@@ -40,7 +42,10 @@ _LOGGED = {
     "authorization.users": "authorization users",
     "authorization.accounts": "accounts",
     "cluster.routes": "cluster routes",
+    "leafnodes.remotes": "LeafNode Remotes",
 }
+#: They follow what is said of clients.
+_LEAFNODE_TIMERS = frozenset({"ping_interval_ns", "ping_max", "write_deadline_ns"})
 _LOGGED_ALONE = frozenset(
     {
         "tags",
@@ -52,6 +57,7 @@ _LOGGED_ALONE = frozenset(
         "accounts",
         "cluster routes",
         "cluster",
+        "LeafNode Remotes",
     }
 )
 
@@ -107,12 +113,44 @@ def _changes(old: Options, new: Options) -> Iterator[Change]:
                 one, other = getattr(before, part), getattr(after, part)
                 if one != other:
                     yield _change(f"{name}.{part}", one, other, old, new)
+        elif name == "leafnodes":
+            yield from _leafnode_changes(before or LeafNodeOptions(), after or LeafNodeOptions())
         elif name == "cluster":
             one, other = (each.host if each is not None else "" for each in (before, after))
             text = f"config reload not supported for cluster host: old={one}, new={other}"
             yield Change(path=name, name="cluster host", old=before, new=after, refusal=text)
         else:
             yield _change(name, before, after, old, new)
+
+
+def _leafnode_changes(old: LeafNodeOptions, new: LeafNodeOptions) -> Iterator[Change]:
+    """Remotes may come and go, be disabled and enabled, and compress otherwise; so may the listener."""
+    for part in LeafNodeOptions.__struct_fields__:
+        one, other = getattr(old, part), getattr(new, part)
+        if one == other or part in _LEAFNODE_TIMERS:
+            continue
+        path, text = f"leafnodes.{part}", ""
+        if part == "remotes":
+            text = _remotes_refusal(one, other)
+        elif part != "compression":
+            told = part.removesuffix("_ns")
+            text = f'config reload not supported for LeafNode: field "{told}": {_both(path, one, other)}'
+        yield Change(path=path, name="LeafNode", old=one, new=other, refusal=text)
+
+
+def _remotes_refusal(old: tuple[LeafRemoteOptions, ...], new: tuple[LeafRemoteOptions, ...]) -> str:
+    before = {each.identity: each for each in old}
+    for remote in new:
+        known = before.get(remote.identity)
+        for part in LeafRemoteOptions.__struct_fields__ if known is not None else ():
+            one, other = getattr(known, part), getattr(remote, part)
+            if one != other and part not in ("disabled", "compression"):
+                told = part.removesuffix("_ns")
+                return (
+                    f"config reload not supported for LeafNode: remote {remote.label}: "
+                    f'field "{told}": {_both(part, one, other)}'
+                )
+    return ""
 
 
 def _change(path: str, one: Any, other: Any, old: Options, new: Options) -> Change:
@@ -138,7 +176,11 @@ def _went_with_its_user(old: Options, new: Options) -> bool:
 
 
 def _unsupported(name: str, path: str, one: Any, other: Any) -> str:
-    return f"config reload not supported for {name}: old={_shown(path, one)}, new={_shown(path, other)}"
+    return f"config reload not supported for {name}: {_both(path, one, other)}"
+
+
+def _both(path: str, one: Any, other: Any) -> str:
+    return f"old={_shown(path, one)}, new={_shown(path, other)}"
 
 
 def _logged(change: Change) -> str:

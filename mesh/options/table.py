@@ -29,7 +29,6 @@ class Feature(Enum):
     TLS = "TLS comes with a later release"
     STREAMS = "streams come with a later release"
     GATEWAYS = "gateways come with a later release"
-    LEAFNODES = "leaf nodes come with a later release"
     WEBSOCKET = "WebSocket comes with a later release"
     MQTT = "MQTT comes with a later release"
     PROXIES = "the PROXY protocol comes with a later release"
@@ -41,7 +40,6 @@ class Feature(Enum):
     TRACING = "message tracing comes with a later release"
     WRITE_RETRY = "only routes can keep a connection whose write timed out so far"
     CACHE_SWITCH = "the match cache cannot be switched off"
-    LEAF_LIMITS = "leaf nodes, which this bounds, come with a later release"
 
 
 class Reload(Enum):
@@ -146,6 +144,7 @@ _ROOMS = (
     "cluster",
     "gateway",
     "leafnodes",
+    "leaf_remotes",
     "websocket",
     "mqtt",
     "jetstream",

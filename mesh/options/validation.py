@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AuthSettings
 from gossamer.mesh.options.language.faults import Fault, Place, quoted
-from gossamer.mesh.options.options import Options
+from gossamer.mesh.options.options import LeafNodeOptions, Options
 from gossamer.mesh.options.rows.identity import STREAM_FLAGS
 from gossamer.mesh.options.units import format_duration
 from gossamer.mesh.version import NATS_VERSION
@@ -42,6 +42,8 @@ def notices(options: Options) -> Iterator[str]:
     passwords = [settings.password, settings.token, *(user.password for user in settings.users)]
     if options.cluster is not None:
         passwords.append(options.cluster.password)
+    if options.leafnodes is not None:
+        passwords += [options.leafnodes.password, *(user.password for user in options.leafnodes.users)]
     if any(password and not _HASHED.match(password) for password in passwords):
         yield "Plaintext passwords detected, use nkeys or bcrypt"
     if options.limits.max_payload > _DISCOURAGED_PAYLOAD:
@@ -70,10 +72,13 @@ def _problems(options: Options) -> Iterator[tuple[str, str]]:
         ("port", options.port),
         ("monitor.port", options.monitor.port),
         ("cluster.port", options.cluster.port if options.cluster is not None else 0),
+        ("leafnodes.port", options.leafnodes.port if options.leafnodes is not None else 0),
     ):
         if not -1 <= port <= _PORT_MAX:
             yield path, f"invalid port {port}: a port is 1 to {_PORT_MAX}, or -1 for a free one"
     yield from _trust(options.authorization)
+    if options.leafnodes is not None:
+        yield from _leafnodes(options.leafnodes, options.authorization)
     yield from _no_auth_user(options.authorization)
 
 
@@ -89,6 +94,34 @@ def _trust(settings: AuthSettings) -> Iterator[tuple[str, str]]:
     names = {account.name for account in settings.accounts} | {GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, ""}
     if settings.system_account not in names:
         yield "authorization.system_account", "error resolving system account: account missing"
+
+
+def _leafnodes(leafnodes: LeafNodeOptions, settings: AuthSettings) -> Iterator[tuple[str, str]]:
+    """Every account that is named must be there; in operator mode by its key."""
+    if not settings.operator_mode:
+        names = {account.name for account in settings.accounts} | {GLOBAL_ACCOUNT, ""}
+        if not settings.system_account and not settings.no_system_account:
+            names.add(SYSTEM_ACCOUNT)
+        named = [("authorization", leafnodes.account), *(("authorization", user.account) for user in leafnodes.users)]
+        named += [("remote", remote.account) for remote in leafnodes.remotes]
+        for where, name in named:
+            if name not in names:
+                path = "leafnodes.remotes" if where == "remote" else "leafnodes.users"
+                yield path, f"cannot find local account {quoted(name)} specified in leafnode {where}"
+        return
+    from gossamer.auth.keys import KeyKind, is_public
+
+    if leafnodes.users:
+        yield "leafnodes.users", "operator mode does not allow specifying users in leafnode config"
+    if not all(is_public(remote.account, KeyKind.ACCOUNT) for remote in leafnodes.remotes):
+        text = (
+            "operator mode requires account nkeys in remotes. Please add an `account` key to each remote in your "
+            "`leafnodes` section, to assign it to an account. Each account value should be a 56 character public key, "
+            "starting with the letter 'A'"
+        )
+        yield "leafnodes.remotes", text
+    if leafnodes.port and leafnodes.account and not is_public(leafnodes.account, KeyKind.ACCOUNT):
+        yield "leafnodes.account", "operator mode and non account nkeys are incompatible"
 
 
 def _no_auth_user(settings: AuthSettings) -> Iterator[tuple[str, str]]:

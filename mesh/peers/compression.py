@@ -61,7 +61,7 @@ def mode_for_rtt(rtt_ns: int, thresholds_ns: Sequence[int] = RTT_THRESHOLDS_NS) 
     thresholds_ns = thresholds_ns or RTT_THRESHOLDS_NS
     modes = list(LEVELS)
     for position, threshold_ns in enumerate(thresholds_ns[:3]):
-        if 0 < threshold_ns and rtt_ns <= threshold_ns:
+        if threshold_ns > 0 and rtt_ns <= threshold_ns:
             return modes[position]
     return modes[3] if len(thresholds_ns) >= 3 else modes[len(thresholds_ns) - 1]
 

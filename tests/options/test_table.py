@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gossamer.mesh.options.baseline import GROUPS
 from gossamer.mesh.options.language import digest, parse_text
-from gossamer.mesh.options.options import ClusterOptions, Options
+from gossamer.mesh.options.options import Options
 from gossamer.mesh.options.reference import render
 from gossamer.mesh.options.table import blocks, rows
 
@@ -29,7 +30,7 @@ def test_every_field_exists_and_every_row_says_what_it_is():
         assert row.doc.endswith((".", "?")), row.path
         for path in row.fields:
             group, _, name = path.rpartition(".")
-            home = ClusterOptions() if group == "cluster" else getattr(Options(), group) if group else Options()
+            home = GROUPS[group]() if group else Options()
             assert hasattr(home, name), path
 
 

@@ -7,7 +7,8 @@ from gossamer.mesh.options.flags import Flags
 from gossamer.mesh.options.loading import assess
 
 WAITING = {
-    "tls": ["tls {}", 'tls {cert_file: "c", key_file: "k", verify: true}', "cluster {tls {}}"],
+    "tls": ["tls {}", 'tls {cert_file: "c", key_file: "k", verify: true}', "cluster {tls {}}",
+            "leafnodes {tls {}}", 'leafnodes {remotes: [{url: "nats://a", tls {}}]}'],
     "resolver_tls": ["resolver_tls {}"],
     "allow_non_tls": ["allow_non_tls: true"],
     "https": ["https: 8443", 'https: "a:1"'],
@@ -16,12 +17,12 @@ WAITING = {
                   "accounts {A {jetstream: enabled}}", "accounts {A {jetstream {max_mem: 1G}}}"],
     "default_js_domain": ["default_js_domain {A: x}"],
     "gateway": ["gateway {name: g, port: 1}"],
-    "leafnodes": ["leafnodes {port: 1}", 'leafnodes {remotes: [{url: "nats://a"}]}', ],
-    "leaf": ["leaf {port: 1}"],
+    "ws_compression": ['leafnodes {remotes: [{url: "nats://a", ws_compression: true}]}'],
+    "proxy": ['leafnodes {remotes: [{url: "nats://a", proxy {url: "http://p:1"}}]}'],
+    "js_cluster_migrate": ['leafnodes {remotes: [{url: "nats://a", js_cluster_migrate: true}]}'],
     "websocket": ["websocket {port: 1, no_tls: true}"],
     "mqtt": ["mqtt {port: 1883}"],
     "msg_trace": ["accounts {A {msg_trace: a.b}}"],
-    "max_leafs": ["accounts {A {limits {max_leafs: 3}}}"],
     "proxy_protocol": ["proxy_protocol: true"],
     "ocsp": ["ocsp: true", "ocsp {mode: always, urls: [a]}"],
     "ocsp_cache": ["ocsp_cache: true"],
@@ -87,13 +88,13 @@ def test_the_whole_text(files):
 
 
 def test_what_waits_is_checked_all_the_same(files):
-    found = told(files, "jetstream {max_mem: 10GX, stor_dir: x}\nleafnodes {remotes: 5}")
+    found = told(files, "jetstream {max_mem: 10GX, stor_dir: x}\nleafnodes {tls {}, remotes: 5}")
     assert found == [
         'f.conf:1:11: max_mem_store strconv.ParseInt: parsing "10G": invalid syntax',
         'f.conf:1:26: unknown field "stor_dir"',
         'f.conf:1:0: "jetstream" is not available yet (streams come with a later release); remove it to start',
-        "f.conf:2:12: Expected remotes field to be an array, got int64",
-        'f.conf:2:1: "leafnodes" is not available yet (leaf nodes come with a later release); remove it to start',
+        'f.conf:2:12: "tls" is not available yet (TLS comes with a later release); remove it to start',
+        "f.conf:2:20: Expected remotes field to be an array, got int64",
     ]
 
 
@@ -101,3 +102,11 @@ def test_a_flag_that_switches_off_beats_the_file(files):
     files["f.conf"] = "jetstream {}\ntls {}"
     flags = Flags(config="f.conf", off=frozenset({"jetstream", "tls"}))
     assert assess(flags, reader=files.reader, environment={}).faults == ()
+
+
+def test_schemes_of_leaf_nodes_over_websocket(files):
+    found = told(files, 'leafnodes {remotes: [{url: "wss://a"}]}')
+    assert found == [
+        'f.conf:1:22: "ws" and "wss" as schemes are not available yet (WebSocket comes with a later release); '
+        "remove it to start"
+    ]
