@@ -1,14 +1,14 @@
 """The clients of a mesh: nats-py with credentials, and the two questions that a tour asks again and again.
 
-Has interest crossed? Routes carry an account's interest in the order in which it arose. So when a subscription made
-*later* on one node is heard from another, all earlier ones of that account are known there too. Every tenant has a
-guide (``topology.GUIDE``) for just that, and nothing needs to sleep and hope.
+Has interest crossed? Routes, gateways and leaf links carry an account's interest in the order in which it arose. So
+when a subscription made *later* on one node is heard from another, all earlier ones of that account are known there
+too. Every tenant has a guide (``topology.GUIDE``) for just that, and nothing needs to sleep and hope.
 """
 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import nats
@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from gossamer.auth.credentials import Credentials
-from gossamer.operator.up.topology import GUIDE
+from gossamer.operator.up.topology import GUIDE, seated, tenant_of
 
 PATIENCE_S = 10.0
 _PROBE_S = 0.02
@@ -52,7 +52,7 @@ class Clients:
         self._credentials = credentials
         self._url = url
         self._open: list[Client] = []
-        self._guides: dict[tuple[str, str], Client] = {}
+        self._guides: dict[tuple[str, str], asyncio.Task[Client]] = {}
         self._numbers = itertools.count(1)
 
     async def connect(self, user: str, node: str, *, voices: Voices | None = None, reconnect: bool = False) -> Client:
@@ -79,13 +79,32 @@ class Clients:
         self._open.append(client)
         return client
 
-    async def crossing(self, tenant: str, subscriber: str, publisher: str) -> None:
+    async def seat(self, seat: str, *, voices: Voices | None = None) -> Client:
+        """A client of ``tenant/user@node``. Raises StepFailed when it is not let in."""
+        return await self.connect(*seated(seat), voices=voices)
+
+    async def seats_crossing(self, subscribers: Iterable[str], publishers: Iterable[str]) -> None:
+        """Return when all that the subscribers' tenants have subscribed is known where the publishers are: of every
+        seat in the one to every seat in the other, whose tenants are the same or joined by leaf links.
+
+        Raises StepFailed."""
+        ways = {
+            (tenant_of(listener), seated(listener)[1], seated(speaker)[1], tenant_of(speaker))
+            for listener in subscribers
+            for speaker in publishers
+        }
+        async with asyncio.TaskGroup() as group:
+            for way in sorted(ways):
+                group.create_task(self.crossing(*way))
+
+    async def crossing(self, tenant: str, subscriber: str, publisher: str, speaker: str = "") -> None:
         """Return when all that ``tenant`` has subscribed on one node until now is known on the other.
 
-        Callers flush their subscriptions first. Raises StepFailed.
+        ``speaker`` is the tenant there, if leaf links join it with another one. Callers flush their subscriptions
+        first. Raises StepFailed.
         """
         listening = await self._guide(tenant, subscriber)
-        speaking = await self._guide(tenant, publisher)
+        speaking = await self._guide(speaker or tenant, publisher)
         subject = f"tour.crossing.{next(self._numbers)}"
         heard = asyncio.Event()
 
@@ -102,7 +121,9 @@ class Clients:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(heard.wait(), _PROBE_S)
         except TimeoutError:
-            raise StepFailed(f"interest of {tenant} does not reach {publisher} within {PATIENCE_S:.0f} s") from None
+            raise StepFailed(
+                f"interest of {tenant} on {subscriber} does not reach {publisher} within {PATIENCE_S:.0f} s"
+            ) from None
         await subscription.unsubscribe()
 
     async def close(self, *clients: Client) -> None:
@@ -114,21 +135,25 @@ class Clients:
 
     async def dismiss_guides(self) -> None:
         """Close the guides; the next crossing calls new ones."""
-        guides = list(self._guides.values())
+        guides = [task.result() for task in self._guides.values() if task.done() and not task.exception()]
         self._guides.clear()
         await self.close(*guides)
 
     async def close_all(self) -> None:
         """Close all of them."""
+        for task in self._guides.values():
+            task.cancel()
+        await asyncio.gather(*self._guides.values(), return_exceptions=True)
         self._guides.clear()
         await self.close(*self._open)
 
     async def _guide(self, tenant: str, node: str) -> Client:
-        client = self._guides.get((tenant, node))
-        if client is None or not client.is_connected:
-            client = await self.connect(f"{tenant}/{GUIDE}", node)
-            self._guides[tenant, node] = client
-        return client
+        """One for each tenant and node, whoever asks first."""
+        task = self._guides.get((tenant, node))
+        if task is None or (task.done() and (task.cancelled() or task.exception() or not task.result().is_connected)):
+            task = asyncio.create_task(self.connect(f"{tenant}/{GUIDE}", node))
+            self._guides[tenant, node] = task
+        return await asyncio.shield(task)
 
 
 async def collect(subscription: Subscription, count: int, what: str) -> list[Msg]:

@@ -31,6 +31,7 @@ from gossamer.operator.up.compose import render
 @click.option(
     "--prepare", metavar="DIR", default="", help="Write trust chain and configurations for containers, start nothing."
 )
+@click.option("--relay", "be_relay", is_flag=True, help="Be the relay between containers, until Ctrl-C.")
 def up(
     name: str,
     once: bool,
@@ -41,6 +42,7 @@ def up(
     list_all: bool,
     render_compose: bool,
     prepare: str,
+    be_relay: bool,
 ) -> int:
     """Start the mesh NAME: a topology that comes with Gossamer, or the path of a topology.toml.
 
@@ -64,6 +66,8 @@ def up(
         document = mesh_life.prepare(topology, Path(prepare).expanduser().absolute())
         show(document, "up", Form.JSON if as_json else Form.AUTO)
         return int(ExitCode.OK)
+    if be_relay:
+        return asyncio.run(mesh_life.relay(topology))
     wishes = mesh_life.Wishes(
         name=label,
         once=once,

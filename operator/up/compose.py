@@ -1,4 +1,5 @@
-"""docker-compose.yml from a topology: one container for each node, and one that issues the trust chain before them.
+"""docker-compose.yml from a topology: one container for each node, one that issues the trust chain before them, and
+with several clusters one that is the relay between them.
 
 Values are written as JSON, which is YAML too, so nothing needs quoting rules of its own.
 """
@@ -7,6 +8,7 @@ import json
 
 from gossamer.operator.up.addresses import CLIENT_PORT, MONITOR_PORT
 from gossamer.operator.up.topology import NodePlan, Topology
+from gossamer.operator.up.wiring import RELAY_HOST, container_wiring
 
 IMAGE = "gossamer"
 NATS_SERVER_IMAGE = "nats:2.15"
@@ -32,7 +34,16 @@ def render(name: str, topology: Topology) -> str:
         f"    command: {_value(['up', name, '--prepare', FOLDER])}",
         f"    volumes: {_value([f'mesh:{FOLDER}'])}",
     ]
-    for place, node in enumerate(topology.nodes):
+    if container_wiring(topology).wires:
+        lines += [
+            "  # What goes between clusters goes through it, and takes as long as the topology says",
+            f"  {RELAY_HOST}:",
+            "    build: .",
+            f"    image: {IMAGE}",
+            f"    command: {_value(['up', name, '--relay'])}",
+            "    restart: unless-stopped",
+        ]
+    for place, node in enumerate(topology.all_nodes):
         lines += _service(place, node)
     lines += ["volumes:", "  mesh: {}"]
     return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ from gossamer.operator.up.running_mesh import RunningMesh
 from gossamer.operator.up.tour import StepResult
 
 _REFRESH_S = 1.0
+_JOINTS = ("routes", "gateways", "hubs")
 _MARKS = {"ok": ("[ OK ] ", "green"), "fail": ("[FAIL] ", "bold red"), "info": ("[INFO] ", "cyan"), "": ("       ", "")}
 
 
@@ -88,8 +89,8 @@ async def _refresh(live: Live, mesh: RunningMesh) -> None:
 async def table(mesh: RunningMesh) -> Table:
     """The nodes as they are now, one row each."""
     found = Table(title=mesh.topology.description, title_justify="left", title_style="")
-    for column in ("node", "kind", "pid", "clients at", "monitoring", "routes", "connections", "in", "out"):
-        found.add_column(column, justify="right" if column in {"routes", "connections", "in", "out", "pid"} else "left")
+    for column in ("node", "kind", "pid", "clients at", "monitoring", *_JOINTS, "connections", "in", "out"):
+        found.add_column(column, justify="left" if column in {"node", "kind", "clients at", "monitoring"} else "right")
     for cells in await asyncio.gather(*(_row(mesh, node) for node in mesh.nodes.values())):
         found.add_row(*cells)
     return found
@@ -98,14 +99,20 @@ async def table(mesh: RunningMesh) -> Table:
 async def _row(mesh: RunningMesh, node: NodeProcess) -> list[str]:
     head = [node.name, node.kind, str(node.pid or ""), node.address.client_url, node.address.monitor_url]
     if not node.running:
-        return [*head, "down", "", "", ""]
+        return [*head, "down", *[""] * 5]
     try:
         varz = await node.page("/varz")
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return [*head, "no answer", "", "", ""]
-    seen = [name for name in await node.routes() if name in mesh.nodes]
+        return [*head, "no answer", *[""] * 5]
+    cluster = mesh.topology.cluster_of(node.name)
+    mates = {plan.name for plan in cluster.nodes} - {node.name}
+    seen = mates & set(await node.routes())
+    peers = {peer.name for peer in mesh.topology.gateway_peers(cluster)}
+    reached = peers & await node.gateways() if peers else peers
+    links = await node.hubs() if cluster.remotes else 0
     numbers = [str(varz.get(key, "")) for key in ("connections", "in_msgs", "out_msgs")]
-    return [*head, f"{len(seen)} of {len(mesh.nodes) - 1}", *numbers]
+    joined = [(len(seen), len(mates)), (len(reached), len(peers)), (links, len(cluster.remotes))]
+    return [*head, *(f"{here} of {wanted}" if wanted else "" for here, wanted in joined), *numbers]
 
 
 def show_step(display: Display, result: StepResult) -> None:

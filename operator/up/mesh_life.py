@@ -18,13 +18,15 @@ from gossamer.operator.store.changes import REMEDY_WRITE, make_folder
 from gossamer.operator.up import addresses
 from gossamer.operator.up.clients import Clients, StepFailed
 from gossamer.operator.up.display import Display, Lines, Silent, Terminal, show_step
-from gossamer.operator.up.node_configuration import TRUST_FILE, write_all
+from gossamer.operator.up.node_configuration import file_names, write_all
+from gossamer.operator.up.relay import Relay
 from gossamer.operator.up.running_mesh import RunningMesh
 from gossamer.operator.up.service import RunningService
-from gossamer.operator.up.steps.place import Place
+from gossamer.operator.up.steps.place import Place, listed
 from gossamer.operator.up.topology import Kind, Topology
 from gossamer.operator.up.tour import StepResult, walk
 from gossamer.operator.up.trust import Trust
+from gossamer.operator.up.wiring import container_wiring, ports_needed, wire
 
 TRUST_FOLDER = "trust"
 _LOOK_S = 0.5
@@ -51,14 +53,19 @@ class Ending:
 
 def prepare(topology: Topology, folder: Path) -> Document:
     """Write trust chain and configurations for containers into ``folder``, unless they are there. Raises Failure."""
-    wanted = [folder / TRUST_FILE, *(folder / f"{name}.conf" for name in topology.node_names)]
-    if all(path.is_file() for path in wanted):
+    if all((folder / name).is_file() for name in file_names(topology)):
         return Document(data={"folder": str(folder), "changed": False}, done=[f"{folder} is prepared already"])
     make_folder(folder)
     trust = Trust(topology, folder / TRUST_FOLDER)
     done = trust.issue()
-    places = addresses.containers(topology.node_names)
-    paths = write_all(topology, places, trust.configuration(), folder, advertise=False)
+    paths = write_all(
+        topology,
+        addresses.containers(topology.node_names),
+        container_wiring(topology),
+        trust,
+        folder,
+        advertise=False,
+    )
     done.extend(f"wrote {path}" for path in paths.values())
     return Document(data={"folder": str(folder), "changed": True}, done=done)
 
@@ -77,14 +84,18 @@ async def _live(topology: Topology, wishes: Wishes, folder: Path, ending: Ending
     tenants = ", ".join(f"{tenant.name} ({len(tenant.users)} users)" for tenant in topology.tenants)
     display.line("info", f"issued operator {topology.operator!r}, its system account, tenants {tenants or '(none)'}")
     names = topology.node_names
-    places = addresses.free(names) if wishes.base_port is None else addresses.fixed(names, wishes.base_port)
-    configurations = write_all(topology, places, trust.configuration(), folder)
-    async with RunningMesh(topology, places, configurations, kind=wishes.kind) as mesh, display.watching(mesh):
+    relayed = ports_needed(topology)
+    base = wishes.base_port
+    places, ports = addresses.free(names, relayed) if base is None else addresses.fixed(names, base, relayed)
+    wiring = wire(topology, places, iter(ports))
+    configurations = write_all(topology, places, wiring, trust, folder)
+    mesh = RunningMesh(topology, places, configurations, wiring=wiring, kind=wishes.kind)
+    async with mesh, display.watching(mesh):
         await mesh.start()
         for node in mesh.nodes.values():
             display.line("info", f"{node.name}: {node.kind}, pid {node.pid}, clients at {node.address.client_url}")
         await mesh.whole()
-        display.line("ok", f"the mesh is whole: {len(mesh.nodes)} nodes, each sees all others")
+        display.line("ok", f"the mesh is whole: {_wholeness(topology)}")
         async with _clients(trust, mesh) as clients:
             services = await _services(topology, clients)
             place = Place(mesh=mesh, trust=trust, clients=clients, services=services)
@@ -97,6 +108,33 @@ async def _live(topology: Topology, wishes: Wishes, folder: Path, ending: Ending
             if not wishes.once:
                 held = await _serve(display, mesh, trust, ending) and held
     return int(ExitCode.OK if held else ExitCode.FAILURE)
+
+
+async def relay(topology: Topology) -> int:
+    """Be the relay between containers until a signal comes. Raises Failure when there is nothing to relay."""
+    wires = container_wiring(topology).wires
+    if not wires:
+        raise Failure("this mesh has one cluster and needs no relay", code="no-relay")
+    ending = Ending()
+    with _trapped(ending):
+        async with Relay(wires):
+            await ending.asked.wait()
+    return int(ExitCode.OK)
+
+
+def _wholeness(topology: Topology) -> str:
+    nodes = len(topology.node_names)
+    if len(topology.all_clusters) == 1:
+        return f"{nodes} nodes, each sees all others"
+    parts = [f"{nodes} nodes in {len(topology.all_clusters)} clusters"]
+    joined = [cluster.name for cluster in topology.all_clusters if topology.gateway_peers(cluster)]
+    parts += [f"gateways between {listed(joined)}"] if joined else []
+    parts += [
+        f"{cluster.name} is a leaf of {listed(list(dict.fromkeys(remote.hub for remote in cluster.remotes)))}"
+        for cluster in topology.all_clusters
+        if cluster.is_leaf
+    ]
+    return ", ".join(parts)
 
 
 async def _serve(display: Display, mesh: RunningMesh, trust: Trust, ending: Ending) -> bool:

@@ -121,14 +121,28 @@ class NodeProcess:
     async def routes(self) -> dict[str, int]:
         """How many route connections it has to each other node; empty if it does not answer."""
         found: dict[str, int] = {}
-        try:
-            document = await self.page("/routez")
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return found
-        for row in document.get("routes") or []:
+        for row in await self._rows("/routez", "routes"):
             name = str(row.get("remote_name", ""))
             found[name] = found.get(name, 0) + 1
         return found
+
+    async def gateways(self) -> set[str]:
+        """The clusters it can send to: those with an outbound connection; empty if it does not answer."""
+        try:
+            found = (await self.page("/gatewayz")).get("outbound_gateways") or {}
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return set()
+        return {name for name, gateway in found.items() if gateway.get("connection")}
+
+    async def hubs(self) -> int:
+        """How many leaf links to hubs it has; 0 if it does not answer."""
+        return sum(bool(row.get("is_spoke")) for row in await self._rows("/leafz", "leafs"))
+
+    async def _rows(self, path: str, key: str) -> list[dict[str, Any]]:
+        try:
+            return (await self.page(path)).get(key) or []
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return []
 
     def log_end(self) -> str:
         """The last lines of its log, on one line."""

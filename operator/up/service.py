@@ -22,6 +22,10 @@ class RunningService:
         await self.client.subscribe(self.plan.subject, queue=self.plan.group, cb=self._answer)
         await flushed(self.client)
 
+    async def stop(self, clients: Clients) -> None:
+        """End it, as a program that dies."""
+        await clients.close(self.client)
+
     async def _answer(self, request: Msg) -> None:
         if request.reply:
             self.answered += 1

@@ -10,15 +10,21 @@ from msgspec import Struct
 from gossamer.operator.failure import Failure
 from gossamer.operator.up import topology
 from gossamer.operator.up.clients import StepFailed
+from gossamer.operator.up.steps.cloud_loss import cloud_loss
 from gossamer.operator.up.steps.denied import denied
+from gossamer.operator.up.steps.events import events
 from gossamer.operator.up.steps.failover import failover
 from gossamer.operator.up.steps.headers import headers
+from gossamer.operator.up.steps.island import island
 from gossamer.operator.up.steps.isolation import isolation
 from gossamer.operator.up.steps.membership import membership
+from gossamer.operator.up.steps.nearest import nearest
 from gossamer.operator.up.steps.place import Place, Verified
 from gossamer.operator.up.steps.queue import queue
 from gossamer.operator.up.steps.request import request
 from gossamer.operator.up.steps.survival import survival
+from gossamer.operator.up.steps.takeover import takeover
+from gossamer.operator.up.steps.withdrawal import withdrawal
 
 #: No step may hang: this ends it, and it has not held.
 STEP_TIMEOUT_S = 60.0
@@ -32,6 +38,12 @@ _STEPS: dict[type, Callable[[Any, Place], Awaitable[Verified]]] = {
     topology.FailoverStep: failover,
     topology.MembershipStep: membership,
     topology.SurvivalStep: survival,
+    topology.NearestStep: nearest,
+    topology.TakeoverStep: takeover,
+    topology.CloudLossStep: cloud_loss,
+    topology.EventsStep: events,
+    topology.IslandStep: island,
+    topology.WithdrawalStep: withdrawal,
 }
 assert set(_STEPS) == set(get_args(topology.Step)), "every kind of step is carried out by a function"
 

@@ -7,6 +7,8 @@ can open with ``-H``.
 import time
 from pathlib import Path
 
+from msgspec import structs
+
 from gossamer.auth.credentials import Credentials, load_credentials
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants import accounts, operators, users
@@ -14,7 +16,7 @@ from gossamer.operator.tenants.configuration import ResolverForm, server_configu
 from gossamer.operator.tenants.edits import GrantEdit, PermissionEdit
 from gossamer.operator.tenants.explaining import Explanation, explain, standing_in_store
 from gossamer.operator.tenants.operators import GENERATE, OperatorEdit
-from gossamer.operator.up.topology import GUIDE, SubjectPlan, Topology, UserPlan
+from gossamer.operator.up.topology import GUIDE, ClusterPlan, SubjectPlan, Topology, UserPlan
 
 #: What the guide of every tenant may use: the tour looks there whether interest has crossed the mesh.
 GUIDE_SUBJECTS = "tour.crossing.>"
@@ -39,12 +41,14 @@ class Trust:
         operator = self._topology.operator
         edit = OperatorEdit(signing_keys=(GENERATE,))
         done = operators.create_operator(self._workspace, operator, now=now, edit=edit, system=True).done
+        linking = {remote.user for cluster in self._topology.all_clusters for remote in cluster.remotes}
         for tenant in self._topology.tenants:
             edit_account = accounts.AccountEdit(signing_keys=(GENERATE,))
             made = accounts.create_account(self._workspace, operator, tenant.name, now=now, edit=edit_account)
             done.extend(made.done)
             for user in (*tenant.users, _GUIDE_PLAN):
-                grant = GrantEdit(permissions=_permissions(user))
+                guided = f"{tenant.name}/{user.name}" in linking
+                grant = GrantEdit(permissions=_permissions(_guided(user) if guided else user))
                 given = users.create_user(
                     self._workspace, operator, tenant.name, user.name, now=now, edit=users.UserEdit(grant=grant)
                 )
@@ -52,9 +56,22 @@ class Trust:
         self._workspace.changes.commit()
         return done
 
-    def configuration(self) -> str:
-        """The part of every node's configuration that says whom it trusts, all accounts included."""
-        return server_configuration(self._workspace, ResolverForm.MEMORY)
+    def configuration(self, cluster: ClusterPlan) -> str:
+        """The part of the configuration of a cluster's nodes that says whom they trust, with the accounts of the
+        tenants they know and of no other."""
+        text = server_configuration(self._workspace, ResolverForm.MEMORY)
+        known = self._topology.tenants_of(cluster)
+        unknown = [tenant for tenant in self._topology.tenants if tenant not in known]
+        lines = text.splitlines(keepends=True)
+        for tenant in unknown:
+            # A comment with the name, then a line with key and token.
+            place = next(k for k, line in enumerate(lines) if line.startswith(f"    {self.account_key(tenant.name)}: "))
+            del lines[place - 1 : place + 1]
+        return "".join(lines)
+
+    def account_key(self, tenant: str) -> str:
+        """The public key of a tenant's account."""
+        return self._workspace.store.account(self._topology.operator, tenant).claims.subject
 
     def credentials_path(self, user: str) -> Path:
         """The ``.creds`` file of ``tenant/user``."""
@@ -68,6 +85,15 @@ class Trust:
     def explain(self, action: str, user: str, subject: str) -> Explanation:
         """Which rule allows or refuses it."""
         return explain(standing_in_store(self._workspace, user, "", time.time()), action, subject)
+
+
+def _guided(user: UserPlan) -> UserPlan:
+    """A leaf link's user, which lets the guides of the tour through, whatever else it lets through."""
+    return structs.replace(user, publish=_with_guides(user.publish), subscribe=_with_guides(user.subscribe))
+
+
+def _with_guides(plan: SubjectPlan) -> SubjectPlan:
+    return structs.replace(plan, allow=(*plan.allow, GUIDE_SUBJECTS)) if plan.allow else plan
 
 
 def _permissions(user: UserPlan) -> PermissionEdit:

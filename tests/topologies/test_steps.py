@@ -23,6 +23,7 @@ from gossamer.operator.up.steps.survival import Stream
 from gossamer.operator.up.topology import DeniedStep, IsolationStep, RequestStep, Topology
 from gossamer.operator.up.tour import walk
 from gossamer.operator.up.trust import Trust
+from gossamer.operator.up.wiring import Wiring
 
 TOPOLOGY = """
 description = "for tests"
@@ -44,8 +45,8 @@ async def a_place(folder: Path, stands_for: dict[str, str] | None = None) -> Asy
     topology: Topology = reading.read(path)
     trust = Trust(topology, folder / "trust")
     trust.issue()
-    places = addresses.free(topology.node_names)
-    async with RunningMesh(topology, places, write_all(topology, places, trust.configuration(), folder)) as mesh:
+    places, _ = addresses.free(topology.node_names)
+    async with RunningMesh(topology, places, write_all(topology, places, Wiring(), trust, folder)) as mesh:
         await mesh.start()
 
         def credentials(user: str) -> Credentials:
@@ -214,7 +215,7 @@ def test_a_program_that_is_missing_or_ends_at_once_is_told(tmp_path: Path) -> No
         topology = reading.read(path)
         broken = tmp_path / "n1.conf"
         broken.write_text("port: [}\n")
-        async with RunningMesh(topology, addresses.free(["n1"]), {"n1": broken}) as mesh:
+        async with RunningMesh(topology, addresses.free(["n1"])[0], {"n1": broken}) as mesh:
             with pytest.raises(Failure, match=r"node n1 ended at its start: .*line 1: ") as caught:
                 await mesh.start()
             assert caught.value.hint.endswith(str(broken))

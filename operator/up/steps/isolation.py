@@ -9,9 +9,10 @@ from gossamer.operator.up.topology import IsolationStep, tenant_of
 
 
 async def isolation(step: IsolationStep, place: Place) -> Verified:
-    """Both listen on every node, both speak on every node; each hears its own messages, all of them, and no other."""
-    nodes = list(place.mesh.nodes)
+    """Both listen on every node that knows both, both speak there; each hears its own messages, all of them, and no
+    other."""
     sides = (step.user, step.stranger)
+    nodes = place.mesh.topology.homes(*(tenant_of(user) for user in sides))
     listening: dict[tuple[str, str], Client] = {}
     heard: dict[tuple[str, str], list[str]] = {(user, node): [] for user in sides for node in nodes}
     ends = {}
@@ -24,7 +25,7 @@ async def isolation(step: IsolationStep, place: Place) -> Verified:
         await client.subscribe(step.subject, cb=take)
         ends[user, node] = await client.subscribe(f"{step.subject}.end")
     await flushed(*listening.values())
-    await _crossed(place, sides)
+    await _crossed(place, sides, nodes)
     # The user speaks first and the stranger after it: what strays has every chance to arrive before the end.
     for user in sides:
         for node in nodes:
@@ -36,7 +37,7 @@ async def isolation(step: IsolationStep, place: Place) -> Verified:
     for (user, node), subscription in ends.items():
         await collect(subscription, len(nodes), f"{user} on {node}, its own tenant's messages")
     # What strays may take another way than what does not: the guides of both tenants go all ways behind it.
-    await _crossed(place, sides)
+    await _crossed(place, sides, nodes)
     await flushed(*listening.values())
     for (user, node), words in heard.items():
         own = sorted(f"{user} on {place_of}" for place_of in nodes)
@@ -51,8 +52,7 @@ async def isolation(step: IsolationStep, place: Place) -> Verified:
     return Verified(text=text)
 
 
-async def _crossed(place: Place, users: tuple[str, str]) -> None:
+async def _crossed(place: Place, users: tuple[str, str], nodes: tuple[str, ...]) -> None:
     for user in users:
-        for subscriber in place.mesh.nodes:
-            for publisher in place.mesh.others(subscriber):
-                await place.clients.crossing(tenant_of(user), subscriber, publisher)
+        seats = [f"{user}@{node}" for node in nodes]
+        await place.clients.seats_crossing(seats, seats)
