@@ -10,7 +10,8 @@ UNLIMITED = AccountLimits()
 class Account(Struct, gc=False, eq=False):
     """``number`` is the engine's. ``label`` is what people call it (the JWT's name); the name itself in config mode.
 
-    ``clients`` counts admitted links, ``remote_clients`` and ``remote_leafnodes`` those of all other servers;
+    ``clients`` and ``leafnodes`` count admitted links, ``remote_clients`` and ``remote_leafnodes`` those of all other
+    servers;
     ``members`` are the ids of the admitted links in the order in which they came, kept in operator mode only, where
     accounts change while they are used.
     """
@@ -22,6 +23,7 @@ class Account(Struct, gc=False, eq=False):
     label: str = ""
     clients: int = 0
     clients_ever: int = 0
+    leafnodes: int = 0
     remote_clients: int = 0
     remote_leafnodes: int = 0
     members: dict[int, None] | None = None
@@ -30,7 +32,13 @@ class Account(Struct, gc=False, eq=False):
     def full(self) -> bool:
         """Would one more client be too many, in the whole cluster?"""
         allowed = self.limits.max_connections
-        return 0 <= allowed <= self.clients + self.remote_clients
+        return 0 <= allowed <= self.clients + self.leafnodes + self.remote_clients
+
+    @property
+    def leafnodes_full(self) -> bool:
+        """The same for one more leaf node."""
+        allowed = self.limits.max_leafnodes
+        return 0 <= allowed <= self.leafnodes + self.remote_leafnodes
 
 
 def smallest(*limits: int) -> int:

@@ -1,0 +1,1 @@
+"""Leaf nodes: those that dial us, and the hubs that we dial (spec leafnodes)."""
