@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memset
 
 from gossamer.mesh.engine.announce cimport account_routes_rebuild
+from gossamer.mesh.engine.gateway cimport account_born
 from gossamer.mesh.engine.interest cimport account_free, account_make
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.memory cimport buffer_free, buffer_pointer
@@ -78,6 +79,7 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
     """Make the account under this number (0: the next free one); one of the name that exists is taken and changed."""
     cdef Account* account = account_find(core, name, size)
     cdef uint64_t hash
+    cdef uint8_t born = account == NULL
     if account == NULL:
         account = account_make(name, size)
         if account == NULL:
@@ -107,6 +109,8 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
         account.generation += 1
     account.removed = 0
     account.dedicated = dedicated
+    if born:
+        account_born(core, account)
     if account.system != system:
         account.system = system
         account.generation += 1         # entries know what is reserved
@@ -143,6 +147,8 @@ cdef void account_settle(Core* core, Account* account) noexcept nogil:
     """Free an account that was removed once nothing hangs on it any more."""
     cdef Account** at
     if not account.removed or account.links or account.local_subscriptions or account.remote_subscriptions:
+        return
+    if core.outbounds.size:         # what gateways said of it would be missed if it came back
         return
     at = &core.account_names[hash_bytes(account.name, account.name_size, 0) & core.account_names_mask]
     while at[0] != NULL:

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Telling routes what this node wants: RS+ and RS- (routes sections 4, 11).
+"""Telling routes what this node wants: RS+ and RS-, and LS+ and LS- for its leaf nodes (routes sections 4, 11).
 
-What counts is kept in the trie (``local_plain``, ``local_members``), so announcing is reading two numbers. Every
-account is bound to one link toward each remote node: its dedicated one, the pooled one its name hashes to, or the only
-one.
+What counts of this node's own is kept in the trie (``local_plain``, ``local_members``), so announcing it is reading two
+numbers; what leaf nodes want is counted by their cluster, when it changes. Every account is bound to one link toward
+each remote node: its dedicated one, the pooled one its name hashes to, or the only one.
 """
 
 from libc.stdint cimport uint8_t, uint32_t
@@ -11,14 +11,18 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from gossamer.mesh.engine.interest cimport group_name, terminal_subject
+from gossamer.mesh.engine.origins cimport origin_by_number
 from gossamer.mesh.engine.output cimport commit, reserve
 from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.types cimport (
+    BY_LEAF,
     SPECIAL_CLOSING,
     Account,
     Core,
     Group,
     Link,
+    Origin,
+    Subscription,
     Terminal,
 )
 
@@ -57,16 +61,27 @@ cdef void account_routes_rebuild(Core* core, Account* account) noexcept nogil:
             account.routes_count += 1
 
 
-cdef void announce_one(Core* core, Link* link, Account* account, Terminal* terminal, Group* group,
-                       uint32_t count) noexcept nogil:
-    """``RS+ [account] subject [queue weight]``, or ``RS- [account] subject [queue]`` when the count is 0."""
-    cdef uint32_t size = 32 + account.name_size + terminal.subject_size + (group.name_size if group != NULL else 0)
+cdef void announce_one(Core* core, Link* link, const char* verb, Account* account, Terminal* terminal, Group* group,
+                       uint32_t count, uint32_t origin) noexcept nogil:
+    """``RS+ [account] subject [queue weight]``, or ``RS- [account] subject [queue]`` when the count is 0; ``verb`` is
+    its first two letters. An origin that is not 0 stands before the account."""
+    cdef Origin* of = origin_by_number(core, origin) if origin else NULL
+    cdef uint32_t size = 32 + account.name_size + terminal.subject_size + (group.name_size if group != NULL else 0) \
+        + (of.size + 1 if of != NULL else 0)
     cdef char* start = reserve(core, link, size)
     cdef char* to = start
     if start == NULL:
         return
-    memcpy(to, b"RS+ " if count else b"RS- ", 4)
+    to[0] = verb[0]
+    to[1] = verb[1]
+    to[2] = 43 if count else 45
+    to[3] = 32
     to += 4
+    if of != NULL:
+        memcpy(to, <char*>(of + 1), of.size)
+        to += of.size
+        to[0] = 32
+        to += 1
     if link.route.dedicated == NULL:
         memcpy(to, account.name, account.name_size)
         to += account.name_size
@@ -88,17 +103,70 @@ cdef void announce_one(Core* core, Link* link, Account* account, Terminal* termi
     commit(core, link, <uint32_t>(to - start))
 
 
-cdef void announce_change(Core* core, Account* account, Terminal* terminal, Group* group) noexcept nogil:
-    """The local count of the subject (or of its queue group) changed to what it is now."""
+cdef uint32_t leaf_weight(Terminal* terminal, Group* group, uint32_t origin) noexcept nogil:
+    """What leaf nodes below want of it: how many subscriptions, or the weight of all members; 0 as origin: of all."""
     cdef uint32_t i
-    cdef uint32_t count = terminal.local_plain if group == NULL else group.local_members
+    cdef uint32_t found = 0
+    if group == NULL:
+        for i in range(terminal.plain_count):
+            if terminal.plain[i].remote == BY_LEAF and (origin == 0 or terminal.plain[i].origin == origin):
+                found += 1
+    elif group.leaf_members:
+        for i in range(group.count):
+            if group.members[i].remote == BY_LEAF and (origin == 0 or group.members[i].origin == origin):
+                found += group.members[i].weight
+    return found
+
+
+cdef void announce_leaf(Core* core, Link* link, Account* account, Terminal* terminal, Group* group, uint32_t count,
+                        uint32_t origin) noexcept nogil:
+    """LS+ and LS-; older peers take the latter without the origin."""
+    announce_one(core, link, b"LS", account, terminal, group, count,
+                 origin if count or link.route.leaf_origin_unsubscribe else 0)
+
+
+cdef void routes_told(Core* core, Account* account, Subscription* one, Terminal* terminal, Group* group,
+                      uint8_t added) noexcept nogil:
+    """A subscription of this node or of a leaf node came or went; of plain ones the first and the last matter. A queue
+    group's weight may also have changed."""
+    cdef uint32_t i, count
+    cdef Link* link
     for i in range(account.routes_count):
-        announce_one(core, account.routes[i], account, terminal, group, count)
+        link = account.routes[i]
+        if one.remote == BY_LEAF and link.route.leaf_origin:
+            count = leaf_weight(terminal, group, one.origin)
+            if group != NULL or count == added:
+                announce_leaf(core, link, account, terminal, group, count, one.origin)
+            continue
+        if group == NULL:
+            count = terminal.local_plain + (0 if link.route.leaf_origin else terminal.leaf_plain)
+            if count != added:
+                continue
+        else:
+            count = group.local_members + (0 if link.route.leaf_origin else leaf_weight(terminal, group, 0))
+        announce_one(core, link, b"RS", account, terminal, group, count, 0)
+
+
+cdef void announce_leafs(Core* core, Link* link, Account* account, Terminal* terminal, Group* group) noexcept nogil:
+    """What the leaf nodes of each cluster want of it."""
+    cdef Subscription** all_of = terminal.plain if group == NULL else group.members
+    cdef uint32_t count = terminal.plain_count if group == NULL else group.count
+    cdef uint32_t i, j
+    for i in range(count):
+        if all_of[i].remote != BY_LEAF:
+            continue
+        j = 0
+        while j < i and not (all_of[j].remote == BY_LEAF and all_of[j].origin == all_of[i].origin):
+            j += 1
+        if j == i:
+            announce_leaf(core, link, account, terminal, group, leaf_weight(terminal, group, all_of[i].origin),
+                          all_of[i].origin)
 
 
 cdef void announce_all(Core* core, Link* link) noexcept nogil:
     """The full interest of all accounts bound to a link that has just joined."""
-    cdef uint32_t i
+    cdef uint32_t i, count
+    cdef uint8_t apart = link.route.leaf_origin
     cdef Account* account
     cdef Terminal* terminal
     cdef Group* group
@@ -108,11 +176,17 @@ cdef void announce_all(Core* core, Link* link) noexcept nogil:
             continue
         terminal = account.terminals
         while terminal != NULL:
-            if terminal.local_plain:
-                announce_one(core, link, account, terminal, NULL, terminal.local_plain)
+            count = terminal.local_plain + (0 if apart else terminal.leaf_plain)
+            if count:
+                announce_one(core, link, b"RS", account, terminal, NULL, count, 0)
+            if apart and terminal.leaf_plain:
+                announce_leafs(core, link, account, terminal, NULL)
             group = terminal.groups
             while group != NULL:
-                if group.local_members:
-                    announce_one(core, link, account, terminal, group, group.local_members)
+                count = group.local_members + (0 if apart else leaf_weight(terminal, group, 0))
+                if count:
+                    announce_one(core, link, b"RS", account, terminal, group, count, 0)
+                if apart and group.leaf_members:
+                    announce_leafs(core, link, account, terminal, group)
                 group = group.next
             terminal = terminal.next

@@ -9,6 +9,8 @@ from posix.unistd cimport close
 from gossamer.mesh.engine.accounts cimport account_by_id, account_enter, account_settle
 from gossamer.mesh.engine.announce cimport announce_all
 from gossamer.mesh.engine.delivery cimport compose, publish_own
+from gossamer.mesh.engine.gateway cimport gateway_joined
+from gossamer.mesh.engine.leaf cimport leaf_changed, leaf_joined
 from gossamer.mesh.engine.links cimport (
     link_admitted,
     link_find,
@@ -18,10 +20,12 @@ from gossamer.mesh.engine.links cimport (
     link_ping,
     route_joined,
 )
-from gossamer.mesh.engine.match cimport match_lookup
+from gossamer.mesh.engine.match cimport match_invalidate_all, match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add
+from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_as_is, output_writable
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.quoting cimport buffer_json
 from gossamer.mesh.engine.s2 cimport s2_more, s2_unpack
 from gossamer.mesh.engine.sharing cimport (
     import_enter,
@@ -42,14 +46,19 @@ from gossamer.mesh.engine.transform cimport program_read
 from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_VIOLATION,
     KIND_CLIENT,
+    KIND_GATEWAY,
+    KIND_LEAF,
     MAX_SUBSCRIPTIONS_EXCEEDED,
     READ_ERROR,
+    RECEIVER_MAILBOX,
+    RECEIVER_NOBODY,
     SLACK,
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
     SPECIAL_RESPONSES,
     STATE_AWAIT_INFO,
     STATE_CLOSING,
+    STATE_NEW,
     STATE_OPEN,
     STATE_PARKED,
     Account,
@@ -75,6 +84,10 @@ from gossamer.mesh.engine.wheel cimport wheel_schedule
 cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_lock(pthread_mutex_t* mutex)
     int pthread_mutex_unlock(pthread_mutex_t* mutex)
+
+
+cdef enum:
+    HASH_SIZE = 6
 
 
 cdef void configure(Core* core, Configuration* wanted) noexcept nogil:
@@ -308,6 +321,8 @@ cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
     route.leaf_origin_unsubscribe = (command.d & ROUTE_LEAF_ORIGIN_UNSUBSCRIBE) != 0
     route.pooled = (command.d & ROUTE_POOLED) != 0
     route.dedicated = account_by_id(core, <uint64_t>command.e) if command.e else NULL
+    if command.size[0] == HASH_SIZE:
+        memcpy(route.peer_hash, command.blob, HASH_SIZE)
     link.state = STATE_OPEN
     if not route.joined:
         route.joined = 1
@@ -315,6 +330,97 @@ cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
     announce_all(core, link)
     link_admitted(core, link)
     link_ready(core, link)
+
+
+cdef void set_gateway_identity(Core* core, Command* command) noexcept nogil:
+    """The blob: the cluster's hash, the server's, and the gateway's name."""
+    cdef Buffer quoted
+    memset(&quoted, 0, sizeof(quoted))
+    buffer_json(&quoted, command.blob + 2 * HASH_SIZE, command.size[0] - 2 * HASH_SIZE)
+    free(core.gateway_name)
+    core.gateway_name = quoted.data
+    core.gateway_name_size = <uint32_t>quoted.size
+    memcpy(core.gateway_prefix, b"_GR_.", 5)
+    memcpy(core.gateway_prefix + 5, command.blob, HASH_SIZE)
+    core.gateway_prefix[11] = 46
+    memcpy(core.gateway_prefix + 12, command.blob + HASH_SIZE, HASH_SIZE)
+    core.gateway_prefix[18] = 46
+    core.has_gateways = 1
+
+
+cdef void join_gateway(Core* core, Link* link, Command* command) noexcept nogil:
+    cdef RouteState* route
+    if link.state >= STATE_CLOSING or link.kind != KIND_GATEWAY:
+        return
+    route = route_state(link)
+    if route == NULL or route.joined:
+        return
+    route.outbound = (command.d & GATEWAY_OUTBOUND) != 0
+    route.headers = (command.d & GATEWAY_HEADERS) != 0
+    route.optimistic = (command.d & GATEWAY_OPTIMISTIC_PEER) != 0
+    if command.size[0] == HASH_SIZE:
+        memcpy(route.peer_hash, command.blob, HASH_SIZE)
+    link.state = STATE_OPEN
+    route.joined = 1
+    gateway_joined(core, link)
+    link_admitted(core, link)
+    link_ready(core, link)
+
+
+cdef void join_leaf(Core* core, Link* link, Command* command) noexcept nogil:
+    """``b`` account, ``c`` permissions, ``d`` flags, ``e`` and ``f`` limits; the blob: the peer's cluster, and what the
+    account is called there."""
+    cdef RouteState* route
+    cdef Account* account = account_by_id(core, <uint64_t>command.b)
+    if link.state >= STATE_CLOSING or link.kind != KIND_LEAF:
+        return
+    route = route_state(link)
+    if account == NULL or route == NULL or route.joined:
+        link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
+        return
+    take_permission(core, link, command.c)
+    if link.state >= STATE_CLOSING:
+        return
+    limit_link(core, link, command.e, command.f)
+    account.links += 1
+    link.account = account
+    route.dedicated = account
+    route.spoke = (command.d & LEAF_SPOKE) != 0
+    route.headers = (command.d & LEAF_HEADERS) != 0
+    route.isolated = (command.d & LEAF_ISOLATED) != 0
+    route.origin = origin_number(core, command.blob, command.size[0])
+    if command.size[1]:
+        route.remote_account = <char*>malloc(command.size[1])
+        if route.remote_account != NULL:
+            memcpy(route.remote_account, command.blob + command.size[0], command.size[1])
+            route.remote_account_size = command.size[1]
+    link.state = STATE_OPEN
+    route.joined = 1
+    leaf_joined(core, link)
+    link_admitted(core, link)
+    link_ready(core, link)
+
+
+cdef void change(Core* core, Link* link, Command* command) noexcept nogil:
+    """Other permissions and limits. A leaf node's peer is told what that makes of a difference."""
+    cdef Permission* before = link.permission
+    cdef uint8_t leaf = link.kind == KIND_LEAF and link.route != NULL and link.route.joined
+    if leaf and before != NULL:
+        before.links += 1               # it is still read
+    take_permission(core, link, command.c)
+    limit_link(core, link, command.e, command.f)
+    if link.state < STATE_CLOSING and link.account != NULL:
+        if leaf:
+            match_invalidate_all(link.account)
+            leaf_changed(core, link, before)
+        else:
+            subscriptions_recheck(core, link)
+            if 0 <= link.max_subscriptions < link.subscription_count:
+                link_doom(core, link, MAX_SUBSCRIPTIONS_EXCEEDED, b"maximum subscriptions exceeded", 30, 1)
+    if leaf and before != NULL:
+        before.links -= 1
+        if before.links == 0 and before.removed:
+            permission_free(before)
 
 
 cdef void set_error(Link* link, char* text, uint32_t size) noexcept nogil:
@@ -454,12 +560,7 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
     elif op == COMMAND_ADMIT:
         admit(core, link, command)
     elif op == COMMAND_CHANGE:
-        take_permission(core, link, command.c)
-        limit_link(core, link, command.e, command.f)
-        if link.account != NULL:
-            subscriptions_recheck(core, link)
-            if 0 <= link.max_subscriptions < link.subscription_count:
-                link_doom(core, link, MAX_SUBSCRIPTIONS_EXCEEDED, b"maximum subscriptions exceeded", 30, 1)
+        change(core, link, command)
     elif op == COMMAND_SEND:
         if link.state < STATE_CLOSING and (not command.c or link.first_pong):
             output_add(core, link, command.blob, command.size[0])
@@ -476,7 +577,12 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
             link_ping(core, link)
     elif op == COMMAND_RESUME:
         if link.state == STATE_PARKED and link.kind != KIND_CLIENT:
-            link.state = STATE_OPEN if link.route != NULL and link.route.joined else STATE_AWAIT_INFO
+            if link.route != NULL and link.route.joined:
+                link.state = STATE_OPEN
+            elif link.resume_state == STATE_NEW:
+                link.state = STATE_NEW
+            else:
+                link.state = STATE_AWAIT_INFO
             link_ready(core, link)
     elif op == COMMAND_ADMIT_ROUTE:
         if link.state == STATE_PARKED and link.kind != KIND_CLIENT:
@@ -485,6 +591,10 @@ cdef void link_command(Core* core, Command* command) noexcept nogil:
             link_ready(core, link)
     elif op == COMMAND_JOIN_ROUTE:
         join_route(core, link, command)
+    elif op == COMMAND_JOIN_GATEWAY:
+        join_gateway(core, link, command)
+    elif op == COMMAND_JOIN_LEAF:
+        join_leaf(core, link, command)
     elif op == COMMAND_COMPRESS:
         compress(core, link, <int>command.b, command.c != 0)
     elif op == COMMAND_DESCRIBE:
@@ -533,7 +643,7 @@ cdef void run(Core* core, Command* command) noexcept nogil:
         account = account_by_id(core, <uint64_t>command.b)
         if account != NULL:
             own_subscribe(core, account, command.blob, command.size[0], command.blob + command.size[0],
-                          command.size[1], command.a)
+                          command.size[1], command.a, RECEIVER_NOBODY if command.c else RECEIVER_MAILBOX)
     elif op == COMMAND_UNSUBSCRIBE:
         own_unsubscribe(core, command.a)
     elif op == COMMAND_PUBLISH:
@@ -542,6 +652,8 @@ cdef void run(Core* core, Command* command) noexcept nogil:
         set_mapping(core, command)
     elif op == COMMAND_IMPORT:
         enter_import(core, command)
+    elif op == COMMAND_GATEWAY_IDENTITY:
+        set_gateway_identity(core, command)
     elif op == COMMAND_REMOVE_IMPORT:
         import_remove(core, command.a)
     else:

@@ -38,8 +38,11 @@ from gossamer.mesh.engine.command cimport (
     COMMAND_DESCRIBE,
     COMMAND_EXPIRE,
     COMMAND_FEED,
+    COMMAND_GATEWAY_IDENTITY,
     COMMAND_HOLD,
     COMMAND_IMPORT,
+    COMMAND_JOIN_GATEWAY,
+    COMMAND_JOIN_LEAF,
     COMMAND_JOIN_ROUTE,
     COMMAND_LISTEN,
     COMMAND_MAPPING,
@@ -54,8 +57,14 @@ from gossamer.mesh.engine.command cimport (
     COMMAND_SET_INFO,
     COMMAND_SUBSCRIBE,
     COMMAND_UNSUBSCRIBE,
+    GATEWAY_HEADERS,
+    GATEWAY_OPTIMISTIC_PEER,
+    GATEWAY_OUTBOUND,
     IMPORT_SERVICE,
     IMPORT_SHARE,
+    LEAF_HEADERS,
+    LEAF_ISOLATED,
+    LEAF_SPOKE,
     ROUTE_HEADERS,
     ROUTE_LEAF_ORIGIN,
     ROUTE_LEAF_ORIGIN_UNSUBSCRIBE,
@@ -64,8 +73,10 @@ from gossamer.mesh.engine.command cimport (
 )
 from gossamer.mesh.engine.inspection cimport (
     LinkView,
+    gateway_details,
     link_statistics,
     subscription_details,
+    view_gateway,
     view_link,
     view_subscription,
     view_terminal,
@@ -74,10 +85,12 @@ from gossamer.mesh.engine.interest cimport interest_match
 from gossamer.mesh.engine.links cimport link_find, links_destroy
 from gossamer.mesh.engine.match cimport match_destroy
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_free
+from gossamer.mesh.engine.origins cimport origins_destroy
 from gossamer.mesh.engine.output cimport output_destroy
 from gossamer.mesh.engine.permission cimport pattern_list_set, permission_free
 from gossamer.mesh.engine.poller cimport monotonic_ns, next_due, run_loop, tick
 from gossamer.mesh.engine.records cimport decode
+from gossamer.mesh.engine.returning cimport returnings_destroy
 from gossamer.mesh.engine.sharing cimport sharing_destroy
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
 from gossamer.mesh.engine.subscriptions cimport subscription_end
@@ -85,6 +98,7 @@ from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     CALLS_DEEP,
     DOOR_BITS,
+    KIND_GATEWAY,
     MAX_TOKENS,
     PART_LITERAL,
     PART_PARTITION,
@@ -166,8 +180,15 @@ cdef dict CONFIGURATION_DEFAULTS = {
     "route_write_deadline_ns": 10_000_000_000,
     "route_retry_writes": True,
     "route_pool_size": 3,
+    "gateway_ping_interval_ns": 15_000_000_000,
+    "gateway_ping_max": 2,
+    "gateway_write_deadline_ns": 10_000_000_000,
+    "leaf_ping_interval_ns": 120_000_000_000,
+    "leaf_ping_max": 2,
+    "leaf_write_deadline_ns": 10_000_000_000,
     "fast_producer_stall": True,
     "placeholder_accounts": False,
+    "literal_wildcards": False,
     "trace": False,
 }
 
@@ -290,7 +311,13 @@ cdef class Engine:
             free((<void**>core.grave_plain.data)[i])
         accounts_destroy(core)
         output_destroy(core)
+        returnings_destroy(core)
+        origins_destroy(core)
+        free(core.gateway_name)
         buffer_free(&core.routes)
+        buffer_free(&core.inbounds)
+        buffer_free(&core.outbounds)
+        buffer_free(&core.returned)
         buffer_free(&core.mail)
         buffer_free(&core.mail_shared)
         buffer_free(&core.mail_spare)
@@ -459,6 +486,13 @@ cdef class Engine:
         wanted.route_write_deadline_ns = settings["route_write_deadline_ns"]
         wanted.route_retry_writes = settings["route_retry_writes"]
         wanted.route_pool_size = settings["route_pool_size"]
+        wanted.gateway_ping_interval_ns = settings["gateway_ping_interval_ns"]
+        wanted.gateway_ping_max = settings["gateway_ping_max"]
+        wanted.gateway_write_deadline_ns = settings["gateway_write_deadline_ns"]
+        wanted.leaf_ping_interval_ns = settings["leaf_ping_interval_ns"]
+        wanted.leaf_ping_max = settings["leaf_ping_max"]
+        wanted.leaf_write_deadline_ns = settings["leaf_write_deadline_ns"]
+        wanted.literal_wildcards = settings["literal_wildcards"]
         wanted.fast_producer_stall = settings["fast_producer_stall"]
         wanted.placeholder_accounts = settings["placeholder_accounts"]
         wanted.trace = settings["trace"]
@@ -469,7 +503,7 @@ cdef class Engine:
 
     # --- links ------------------------------------------------------------------------------------------------------
 
-    def listen(self, descriptor, *, int kind, info, int64_t auth_timeout_ns=0):
+    def listen(self, descriptor, *, int kind, info, int64_t auth_timeout_ns=0, bint info_first=False):
         cdef Command command
         cdef Listener* listener
         if descriptor is not None:
@@ -482,6 +516,7 @@ cdef class Engine:
         listener.descriptor = -1 if descriptor is None else descriptor
         listener.kind = <uint8_t>kind
         listener.auth_timeout_ns = auth_timeout_ns
+        listener.info_first = info_first
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_LISTEN
         command.pointer = listener
@@ -619,17 +654,79 @@ cdef class Engine:
         self.simple(COMMAND_ADMIT_ROUTE, link)
 
     def join_route(self, uint64_t link, *, int node, bint headers, bint leaf_origin=False,
-                   bint leaf_origin_unsubscribe=False, int pool_index=0, bint pooled=True, uint32_t account=0):
+                   bint leaf_origin_unsubscribe=False, int pool_index=0, bint pooled=True, uint32_t account=0,
+                   bint leaf_origin_always=False, bytes server_hash=b""):
         cdef Command command
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_JOIN_ROUTE
         command.a = link
         command.b = node
         command.c = pool_index
+        leaf_origin |= leaf_origin_always           # every leaf cluster has a name: what ``_`` is for does not happen
+        leaf_origin_unsubscribe |= leaf_origin_always
         command.d = (ROUTE_HEADERS if headers else 0) | (ROUTE_LEAF_ORIGIN if leaf_origin else 0) \
             | (ROUTE_LEAF_ORIGIN_UNSUBSCRIBE if leaf_origin_unsubscribe else 0) | (ROUTE_POOLED if pooled else 0)
         command.e = account
-        self.push(&command, None)
+        command.size[0] = len(server_hash)
+        self.push(&command, server_hash)
+
+    # --- gateways ---------------------------------------------------------------------------------------------------
+
+    def gateway_identity(self, *, bytes name, bytes cluster_hash, bytes server_hash):
+        cdef Command command
+        if len(cluster_hash) != 6 or len(server_hash) != 6:
+            raise ValueError("a hash of a cluster or server is six characters")
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_GATEWAY_IDENTITY
+        command.size[0] = len(name) + 12
+        self.push(&command, cluster_hash + server_hash + name)
+
+    def join_gateway(self, uint64_t link, *, bint outbound, bytes name, bytes cluster_hash, bint headers=True,
+                     bint interest_only=True):
+        cdef Command command
+        if len(cluster_hash) != 6:
+            raise ValueError("the hash of a cluster is six characters")
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_JOIN_GATEWAY
+        command.a = link
+        command.d = (GATEWAY_OUTBOUND if outbound else 0) | (GATEWAY_HEADERS if headers else 0) \
+            | (0 if interest_only else GATEWAY_OPTIMISTIC_PEER)
+        command.size[0] = len(cluster_hash)
+        self.push(&command, cluster_hash)
+
+    def gateway_accounts(self, uint64_t link):
+        cdef Core* core = self.alive()
+        cdef Buffer views
+        cdef Link* found
+        memset(&views, 0, sizeof(views))
+        self.look()
+        with nogil:
+            found = link_find(core, link)
+            if found != NULL and found.kind == KIND_GATEWAY and found.route != NULL:
+                view_gateway(core, found, &views)
+        pthread_mutex_unlock(&core.state_lock)
+        try:
+            return gateway_details(&views)
+        finally:
+            buffer_free(&views)
+
+    # --- leaf nodes -------------------------------------------------------------------------------------------------
+
+    def join_leaf(self, uint64_t link, *, uint32_t account, bint spoke, bytes cluster, bint headers=True,
+                  uint32_t permissions=0, bint isolated=False, bytes remote_account=b"", int64_t max_payload=-1,
+                  int64_t max_subscriptions=-1):
+        cdef Command command
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_JOIN_LEAF
+        command.a = link
+        command.b = account
+        command.c = permissions
+        command.d = (LEAF_SPOKE if spoke else 0) | (LEAF_HEADERS if headers else 0) | (LEAF_ISOLATED if isolated else 0)
+        command.e = max_payload
+        command.f = max_subscriptions
+        command.size[0] = len(cluster)
+        command.size[1] = len(remote_account)
+        self.push(&command, cluster + remote_account)
 
     # --- accounts, permissions, own subscriptions -----------------------------------------------------------------
 
@@ -687,6 +784,14 @@ cdef class Engine:
         self.simple(COMMAND_REMOVE_PERMISSION, permissions)
 
     def subscribe(self, uint32_t account, bytes subject, bytes queue=b""):
+        return self.new_subscription(account, subject, queue, False)
+
+    def subscribe_loop_detection(self, uint32_t account, bytes subject):
+        if not subject.startswith(b"$LDS."):
+            raise ValueError(f"not a loop detection subject: {subject!r}")
+        return self.new_subscription(account, subject, b"", True)
+
+    cdef uint64_t new_subscription(self, uint32_t account, bytes subject, bytes queue, bint for_leafs) except 0:
         cdef Command command
         if not subject_valid(subject, len(subject)):
             raise ValueError(f"not a valid subject: {subject!r}")
@@ -695,6 +800,7 @@ cdef class Engine:
         command.op = COMMAND_SUBSCRIBE
         command.a = self.subscription_count
         command.b = account
+        command.c = for_leafs
         command.size[0] = len(subject)
         command.size[1] = len(queue)
         self.push(&command, subject + queue)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t
 from gossamer.mesh.engine.types cimport Core, Entry, Message
 
 cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noexcept nogil
-cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil
+cdef void publish_from_server(Core* core, Message* message, Entry* entry) noexcept nogil
+cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil
 cdef void publish_own(Core* core, Message* message, Entry* entry) noexcept nogil
 cdef void compose(Core* core, Message* message) noexcept nogil

@@ -15,11 +15,30 @@ from libc.string cimport memcmp, memcpy
 from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin, mail_denied
 from gossamer.mesh.engine.match cimport match_lookup, match_may_publish
-from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room, pick
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick
 from gossamer.mesh.engine.quoting cimport buffer_quoted
-from gossamer.mesh.engine.output cimport commit, output_add, output_error, output_flush_all, output_share, reserve
+from gossamer.mesh.engine.output cimport (
+    commit,
+    link_doom,
+    output_add,
+    output_error,
+    output_flush_all,
+    output_share,
+    reserve,
+)
 from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
 from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, mapped, request_begin, request_end
+from gossamer.mesh.engine.returning cimport (
+    PREFIX_SIZE,
+    returning_find,
+    returning_ours,
+    returning_prefix,
+    returning_remember,
+    send_back,
+    subscribed_just_now,
+)
+from gossamer.mesh.engine.rights cimport may_take
+from gossamer.mesh.engine.servers cimport goes_to, pick_nearest, pick_remote, send_servers, write_server
 from gossamer.mesh.engine.subject cimport matches, subject_literal
 from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
 from gossamer.mesh.engine.text cimport copy_over, write_number
@@ -27,15 +46,18 @@ from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     ACTION_PUBLISH,
     ACTION_REPLY,
-    BY_ROUTE,
     ENTRY_ANSWERS,
     ENTRY_CALLS,
+    ENTRY_GATEWAYS,
     ENTRY_MAPPED,
     ENTRY_SHADOWS,
     EVENT_MESSAGE,
     FLUSH_BYTES,
     FLUSH_LINKS,
     KIND_CLIENT,
+    KIND_GATEWAY,
+    KIND_ROUTE,
+    PROTOCOL_VIOLATION,
     RECEIVER_SHADOW,
     RUN_BYTES,
     RUN_RECEIVERS,
@@ -48,6 +70,10 @@ from gossamer.mesh.engine.types cimport (
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
     SPECIAL_RESPONSES,
+    TO_ALL,
+    TO_HUBS,
+    TO_LEAFS,
+    TO_ROUTES,
     Buffer,
     Core,
     Entry,
@@ -60,7 +86,7 @@ from gossamer.mesh.engine.types cimport (
     ShadowMatch,
     Subscription,
 )
-from libc.stdlib cimport malloc, realloc
+from libc.stdlib cimport malloc
 
 
 # --- one receiver -----------------------------------------------------------------------------------------------------
@@ -173,7 +199,11 @@ cdef uint8_t mail_message(Core* core, Subscription* one, Message* message) noexc
     mail.size[0] = message.subject_size
     mail.size[1] = message.reply_size
     mail.size[2] = message.total_size
-    mail_add(core, &mail, message.subject, message.reply, message.body, NULL)
+    if message.mapped_reply_size:           # what the control plane answers to is sent back by the prefix
+        mail.size[1] = message.mapped_reply_size
+        mail_add(core, &mail, message.subject, message.mapped_reply, message.body, NULL)
+    else:
+        mail_add(core, &mail, message.subject, message.reply, message.body, NULL)
     one.delivered += 1
     return 1
 
@@ -207,6 +237,8 @@ cdef uint8_t deliver_special(Core* core, Subscription* one, Message* message) no
         return 0
     if special & SPECIAL_RESPONSES and message.reply_size:
         reply_remember(core, link, message.reply, message.reply_size)
+    if message.mapped_reply_size:
+        returning_remember(core, link, message)
     count(core, one, message)
     return 1
 
@@ -215,118 +247,12 @@ cdef inline uint8_t deliver(Core* core, Subscription* one, Message* message) noe
     cdef Link* link = one.link
     if link == NULL:
         return mail_message(core, one, message)
-    if link.special:
+    if link.special or message.mapped_reply_size:
         return deliver_special(core, one, message)
     if not write_message(core, link, one, message):
         return 0
     count(core, one, message)
     return 1
-
-
-# --- remote nodes -----------------------------------------------------------------------------------------------------
-
-
-cdef void write_route(Core* core, Link* link, Message* message) noexcept nogil:
-    """One RMSG or HMSG line, with the queue groups picked for this node (routes section 12.1)."""
-    cdef uint8_t with_headers = message.header_size > 0 and link.route.headers
-    cdef uint32_t skipped = 0 if with_headers else message.header_size
-    cdef uint32_t body_size = message.total_size - skipped + 2
-    cdef uint64_t bound = 80 + message.account.name_size + message.subject_size + message.reply_size + body_size
-    cdef uint32_t i
-    cdef Group* group
-    cdef char* start
-    cdef char* to
-    if message.front_size:
-        gather(core, message)
-    for i in range(link.route.picked_count):
-        bound += link.route.picked[i].name_size + 1
-    start = reserve(core, link, bound)
-    if start == NULL:
-        link.route.picked_count = 0
-        return
-    to = start
-    memcpy(to, b"HMSG " if with_headers else b"RMSG ", 5)
-    to += 5
-    if link.route.dedicated == NULL:
-        copy_over(to, message.account.name, message.account.name_size)
-        to += message.account.name_size
-        to[0] = 32
-        to += 1
-    memcpy(to, message.subject, message.subject_size)
-    to += message.subject_size
-    to[0] = 32
-    to += 1
-    if link.route.picked_count:
-        to[0] = 43 if message.reply_size else 124
-        to[1] = 32
-        to += 2
-    if message.reply_size:
-        memcpy(to, message.reply, message.reply_size)
-        to += message.reply_size
-        to[0] = 32
-        to += 1
-    for i in range(link.route.picked_count):
-        group = link.route.picked[i]
-        memcpy(to, group_name(group), group.name_size)
-        to += group.name_size
-        to[0] = 32
-        to += 1
-    if with_headers:
-        to += write_number(to, message.header_size)
-        to[0] = 32
-        to += 1
-    to += write_number(to, message.total_size - skipped)
-    to[0] = 13
-    to[1] = 10
-    to += 2
-    memcpy(to, message.body + skipped, body_size)
-    commit(core, link, <uint32_t>(to - start) + body_size)
-    link.out_messages += 1
-    link.out_bytes += message.total_size - skipped
-    link.route.picked_count = 0
-    if link.special & SPECIAL_BACKLOG and message.source != NULL and message.source.kind == KIND_CLIENT \
-            and core.configuration.fast_producer_stall:
-        core.stall_source = 1
-        core.stall_receiver = link
-
-
-cdef uint8_t pick_remote(Core* core, Subscription* member, Group* group, Message* message) noexcept nogil:
-    """The group's message goes to the member's node: note the name for that node's line."""
-    cdef Link* link = member.link
-    cdef Group** grown
-    if link.special & SPECIAL_CLOSING or link == message.source:
-        return 0
-    if link.route.picked_count == link.route.picked_capacity:
-        grown = <Group**>realloc(link.route.picked, (link.route.picked_capacity + 8) * sizeof(Group*))
-        if grown == NULL:
-            return 0
-        link.route.picked = grown
-        link.route.picked_capacity += 8
-    link.route.picked[link.route.picked_count] = group
-    link.route.picked_count += 1
-    if link.mark != core.message_sequence:
-        link.mark = core.message_sequence
-        buffer_pointer(&core.scratch_remote, link)
-    return 1
-
-
-cdef void send_routes(Core* core, Message* message, Entry* entry, uint8_t plain) noexcept nogil:
-    """One copy to each node: those with plain interest, and those that were picked for a group."""
-    cdef uint32_t i
-    cdef Link* link
-    cdef Link** picked
-    if plain:
-        for i in range(entry.remote_count):
-            link = entry.remote[i].link
-            if link.special & SPECIAL_CLOSING or link == message.source:
-                continue
-            write_route(core, link, message)
-            message.delivered += 1
-    picked = <Link**>core.scratch_remote.data
-    for i in range(<uint32_t>(core.scratch_remote.size // sizeof(void*))):
-        if picked[i].route.picked_count:
-            write_route(core, picked[i], message)
-            message.delivered += 1
 
 
 # --- queue groups -----------------------------------------------------------------------------------------------------
@@ -355,8 +281,24 @@ cdef uint8_t deliver_shadow(Core* core, Subscription* shadow, Message* message, 
     renamed.subject_size = size
     renamed.run = NULL
     renamed.account = shadow.shadow_of.account
+    if shadow.shadow_of.remote:
+        return deliver_leaf(core, shadow.shadow_of, &renamed)
     compose_in(&core.shadow_line, &renamed)
     return deliver(core, shadow.shadow_of, &renamed)
+
+
+cdef uint8_t deliver_leaf(Core* core, Subscription* one, Message* message) noexcept nogil:
+    """To a leaf node whose subscription a stream import feeds."""
+    message.queues_size = 0
+    if not goes_to(one, message, NULL):
+        return 0
+    if one.group != NULL:
+        one.link.route.picked_count = 0
+        core.message_sequence += 1
+        if not pick_remote(core, one, one.group, message, NULL):
+            return 0
+    write_server(core, one.link, message)
+    return 1
 
 
 cdef inline uint8_t deliver_member(Core* core, Subscription* member, Message* message) noexcept nogil:
@@ -367,25 +309,49 @@ cdef inline uint8_t deliver_member(Core* core, Subscription* member, Message* me
     return deliver(core, member, message)
 
 
-cdef void deliver_group(Core* core, MatchGroup* group, Message* message) noexcept nogil:
-    """One member of the whole cluster; one that cannot take it hands on to the next."""
+cdef uint8_t deliver_one_of(Core* core, MatchGroup* group, uint32_t first, uint32_t end, uint64_t weight,
+                            Message* message, Entry* entry) noexcept nogil:
+    """To one of the members from ``first`` on, by their weights; one that cannot take it hands on to the next."""
     cdef uint32_t _
     cdef uint32_t at
     cdef Subscription* member
-    if group.count == 0:
-        return
-    at = weighted_pick(core, group.members, group.count, group.weight)
-    for _ in range(group.count):
+    if first == end:
+        return 0
+    at = first + weighted_pick(core, group.members + first, end - first, weight)
+    for _ in range(end - first):
         member = group.members[at]
-        if member.remote == BY_ROUTE:
-            if pick_remote(core, member, group.name_of, message):
-                return
+        if member.remote:
+            if pick_remote(core, member, group.name_of, message, entry):
+                return 1
         elif deliver_member(core, member, message):
             message.delivered += 1
-            return
+            return 1
         at += 1
-        if at == group.count:
-            at = 0
+        if at == end:
+            at = first
+    return 0
+
+
+cdef uint64_t weight_of(Subscription** members, uint32_t count) noexcept nogil:
+    cdef uint64_t weight = 0
+    cdef uint32_t i
+    for i in range(count):
+        weight += members[i].weight
+    return weight
+
+
+cdef void deliver_group(Core* core, MatchGroup* group, Message* message, Entry* entry) noexcept nogil:
+    """One member of the cluster; without one a leaf node's; without one the nearest other cluster's."""
+    if deliver_one_of(core, group, 0, group.near_count, group.weight, message, entry):
+        return
+    if group.near_count == group.count:
+        return
+    if group.near_count < group.own_count and deliver_one_of(
+            core, group, group.near_count, group.own_count,
+            weight_of(group.members + group.near_count, group.own_count - group.near_count), message, entry):
+        return
+    if group.own_count < group.count:
+        pick_nearest(core, group, message, entry)
 
 
 cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept nogil:
@@ -403,26 +369,21 @@ cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept
     return 0
 
 
-cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message) noexcept nogil:
-    """A local member; if none can take it, once more to another node that has one (routes section 12.4)."""
-    cdef uint32_t _, at
-    if group.local_count:
-        at = pick(core, group.local_count)
-        for _ in range(group.local_count):
-            if deliver_member(core, group.members[at], message):
-                message.delivered += 1
-                return
-            at += 1
-            if at == group.local_count:
-                at = 0
-    if group.count > group.local_count:
-        at = pick(core, group.count - group.local_count)
-        for _ in range(group.count - group.local_count):
-            if pick_remote(core, group.members[group.local_count + at], group.name_of, message):
-                return
-            at += 1
-            if at == group.count - group.local_count:
-                at = 0
+cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message, Entry* entry) noexcept nogil:
+    """A local member, else a leaf node's; if none can take it, once more to another node that has one (routes section
+    12.4, leafnodes 9.2)."""
+    cdef uint32_t near = group.near_count - group.local_count
+    cdef uint32_t leafs = group.own_count - group.near_count
+    if deliver_one_of(core, group, 0, group.local_count, group.local_count, message, entry):
+        return
+    message.audience = TO_LEAFS
+    if leafs and deliver_one_of(core, group, group.near_count, group.own_count,
+                                weight_of(group.members + group.near_count, leafs), message, entry):
+        return
+    message.audience = TO_ROUTES
+    if near:
+        deliver_one_of(core, group, group.local_count, group.near_count,
+                       weight_of(group.members + group.local_count, near), message, entry)
 
 
 # --- the whole message ------------------------------------------------------------------------------------------------
@@ -613,6 +574,9 @@ cdef void deliver_shadows(Core* core, Message* message, Entry* entry) noexcept n
         one = shadows[i].shadow
         if one.closed:
             continue
+        if one.shadow_of.remote:
+            message.delivered += deliver_shadow(core, one, message, shadows[i].subject, shadows[i].subject_size)
+            continue
         if shadows[i].subject != subject:
             subject = shadows[i].subject
             renamed.subject = subject
@@ -653,8 +617,11 @@ cdef void deliver_answer(Core* core, Message* message) noexcept nogil:
     cdef Entry* there = answer_begin(core, message, &answer, &waiting)
     if there == NULL:
         return
-    compose(core, &answer)
-    spread(core, &answer, there)
+    if answer.subject_size > PREFIX_SIZE and returning_prefix(answer.subject):
+        send_back(core, &answer)
+    else:
+        compose(core, &answer)
+        spread(core, &answer, there)
     answer_end(core, message, &answer, waiting)
     message.delivered += answer.delivered
 
@@ -663,6 +630,8 @@ cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil:
     """Everybody whom a message concerns that entered at this node, or came out of another account."""
     cdef uint32_t i
     message.delivered = 0
+    if entry.special & ENTRY_GATEWAYS and message.reply_size and not message.fresh and core.has_gateways:
+        message.fresh = subscribed_just_now(core, message)
     message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS \
         and message.asked_by == NULL
     deliver_plain(core, message, entry)
@@ -671,8 +640,9 @@ cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil:
         core.message_sequence += 1
         core.scratch_remote.size = 0
         for i in range(entry.group_count):
-            deliver_group(core, &entry.groups[i], message)
-        send_routes(core, message, entry, 1)
+            if not message.named or group_named(&entry.groups[i], message.queues, message.queues_size):
+                deliver_group(core, &entry.groups[i], message, entry)
+        send_servers(core, message, entry, 1)
     if entry.special:
         # After the rest: what is composed from here on takes the place of the message's own line.
         if entry.special & ENTRY_SHADOWS:
@@ -691,6 +661,11 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
     link.in_bytes += message.total_size
     message.asked_by = NULL
     message.via = NULL
+    message.audience = TO_ALL
+    message.named = 0
+    message.fresh = 0
+    message.origin = 0
+    message.mapped_reply_size = 0
     if entry.special & ENTRY_MAPPED:
         entry = remap(core, message, entry)
         if entry == NULL:
@@ -709,6 +684,9 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
         return 0
     if link.verbose:
         output_add(core, link, b"+OK\r\n", 5)
+    if link.returning and returning_find(core, link, message):
+        send_back(core, message)
+        return 1
     spread(core, message, entry)
     if message.delivered == 0 and message.reply_size and link.no_responders and not link.special & SPECIAL_CLOSING:
         no_responders(core, message)
@@ -723,32 +701,123 @@ cdef Entry* remap(Core* core, Message* message, Entry* entry) noexcept nogil:
     return wanted
 
 
-cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Local receivers only, and the groups the line names; nothing goes on, but for a group without a member here, and
-    answers, whose requestor may be anywhere."""
-    cdef uint32_t i
-    message.source.in_messages += 1
-    message.source.in_bytes += message.total_size
-    message.asked_by = NULL
-    message.via = NULL
-    message.delivered = 0
+cdef void deliver_here(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """A message of another server's clients to those of this node: no import is looked at but for answers, whose
+    requestor may be anywhere."""
     message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
     deliver_plain(core, message, entry)
     message.share = 0
-    if message.queues_size:
-        core.message_sequence += 1
-        core.scratch_remote.size = 0
-        for i in range(entry.group_count):
-            if group_named(&entry.groups[i], message.queues, message.queues_size):
-                deliver_group_from_route(core, &entry.groups[i], message)
-        send_routes(core, message, entry, 0)
+
+
+cdef void deliver_extra(Core* core, Message* message, Entry* entry) noexcept nogil:
     if entry.special & ENTRY_SHADOWS:
         deliver_shadows(core, message, entry)
     if entry.special & ENTRY_ANSWERS and core.pendings_count:
+        message.audience = TO_ALL
         deliver_answer(core, message)
     count_account(core, message)
 
 
+cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Local receivers, leaf nodes, and the groups the line names; nothing goes on, but for a group without a member
+    here, and answers to requests through imports."""
+    cdef uint32_t i
+    deliver_here(core, message, entry)
+    if entry.remote_count or (message.queues_size and entry.group_count):
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        if message.queues_size:
+            for i in range(entry.group_count):
+                if group_named(&entry.groups[i], message.queues, message.queues_size):
+                    deliver_group_from_route(core, &entry.groups[i], message, entry)
+        message.audience = TO_LEAFS
+        if entry.special & ENTRY_ANSWERS:
+            message.audience = TO_LEAFS | TO_HUBS
+        send_servers(core, message, entry, 1)
+    deliver_extra(core, message, entry)
+
+
+cdef void publish_from_gateway(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """The own cluster: every node with plain interest, and one member of each group that the line names."""
+    cdef uint32_t i
+    deliver_here(core, message, entry)
+    message.audience = TO_ROUTES | TO_LEAFS
+    if entry.remote_count or (message.queues_size and entry.group_count):
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        if message.queues_size:
+            for i in range(entry.group_count):
+                if group_named(&entry.groups[i], message.queues, message.queues_size):
+                    deliver_group(core, &entry.groups[i], message, entry)
+        send_servers(core, message, entry, 1)
+    deliver_extra(core, message, entry)
+
+
+cdef void refuse_leaf(Core* core, Message* message) noexcept nogil:
+    """A message that the leaf's user may not send. A hub closes the link, a spoke is silent."""
+    cdef Link* link = message.source
+    if link.route.spoke:
+        return
+    core.line_other.size = 0
+    buffer_add(&core.line_other, b"Permissions Violation for Publish to ", 37)
+    buffer_quoted(&core.line_other, message.subject, message.subject_size)
+    mail_denied(core, link, ACTION_PUBLISH, message.subject, message.subject_size, NULL, 0)
+    link_doom(core, link, PROTOCOL_VIOLATION, core.line_other.data, <uint32_t>core.line_other.size, 1)
+
+
+cdef void publish_from_leaf(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """Mapping and rights as for a client; then everybody whom a leaf's or hub's message may reach. Only the groups in
+    the line are served, unless the subject was mapped here."""
+    cdef Link* link = message.source
+    cdef Entry* wanted = entry
+    message.named = 1
+    message.origin = link.route.origin
+    message.audience = TO_LEAFS | TO_HUBS if link.route.spoke else TO_ALL
+    if entry.special & ENTRY_MAPPED:
+        wanted = remap(core, message, entry)
+        if wanted == NULL:
+            return
+        message.named = wanted == entry
+    if not may_take(core, link, wanted, message.subject, message.subject_size):
+        refuse_leaf(core, message)
+        return
+    spread(core, message, wanted)
+
+
+cdef void publish_from_server(Core* core, Message* message, Entry* entry) noexcept nogil:
+    """From another server. A reply that a gateway mapped is shown to clients as it was."""
+    cdef Link* link = message.source
+    link.in_messages += 1
+    link.in_bytes += message.total_size
+    message.asked_by = NULL
+    message.via = NULL
+    message.delivered = 0
+    message.named = 0
+    message.fresh = 0
+    message.mapped_reply_size = 0
+    if message.reply_size > PREFIX_SIZE and returning_prefix(message.reply):
+        message.mapped_reply = message.reply
+        message.mapped_reply_size = message.reply_size
+        message.reply += PREFIX_SIZE
+        message.reply_size -= PREFIX_SIZE
+        compose(core, message)
+    if message.subject_size > PREFIX_SIZE and returning_prefix(message.subject):
+        if link.kind == KIND_GATEWAY and not returning_ours(core, message):
+            return
+        message.audience = TO_ALL
+        send_back(core, message)
+    elif link.kind == KIND_ROUTE:
+        publish_from_route(core, message, entry)
+    elif link.kind == KIND_GATEWAY:
+        publish_from_gateway(core, message, entry)
+    else:
+        publish_from_leaf(core, message, entry)
+
+
 cdef void publish_own(Core* core, Message* message, Entry* entry) noexcept nogil:
     """From the control plane: no verdicts."""
+    message.audience = TO_ALL
+    if message.subject_size > PREFIX_SIZE and returning_prefix(message.subject):
+        send_back(core, message)
+        return
     spread(core, message, entry)

@@ -16,9 +16,12 @@ from gossamer.mesh.engine.quoting cimport buffer_json
 from gossamer.mesh.engine.subject cimport tokenize
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
+    BY_LEAF,
     BY_ROUTE,
     HERE,
     MAX_TOKENS,
+    RECEIVER_NOBODY,
+    UNTOLD,
     Account,
     Buffer,
     Core,
@@ -71,6 +74,7 @@ cdef void account_free(Account* account) noexcept nogil:
         free(terminal)
         terminal = following
     free(account.routes)
+    free(account.leafs)
     free(account.buckets)
     free(account.root)
     free(account.name)
@@ -225,6 +229,26 @@ cdef uint8_t place(Subscription*** array, uint32_t* count, uint32_t* capacity, S
     return 1
 
 
+cdef inline void count_plain(Terminal* terminal, uint8_t remote, int by) noexcept nogil:
+    if remote == HERE:
+        terminal.local_plain += by
+    elif remote == BY_LEAF:
+        terminal.leaf_plain += by
+    elif remote != BY_ROUTE:
+        return
+    terminal.cluster_plain += by
+
+
+cdef inline void count_member(Group* group, uint8_t remote, int by) noexcept nogil:
+    if remote == HERE:
+        group.local_members += by
+    elif remote == BY_LEAF:
+        group.leaf_members += by
+    elif remote != BY_ROUTE:
+        return
+    group.cluster_members += by
+
+
 cdef void terminal_drop(Core* core, Account* account, Terminal* terminal) noexcept nogil:
     """Free a terminal without subscriptions, and the trie nodes that led to it alone."""
     cdef TrieNode* node = terminal.node
@@ -274,8 +298,7 @@ cdef uint8_t interest_add(Account* account, Subscription* subscription, const ch
         subscription.group = NULL
         if not place(&terminal.plain, &terminal.plain_count, &terminal.plain_capacity, subscription):
             return 0
-        if subscription.remote == HERE:
-            terminal.local_plain += 1
+        count_plain(terminal, subscription.remote, 1)
     else:
         group = terminal.groups
         while group != NULL:
@@ -294,12 +317,11 @@ cdef uint8_t interest_add(Account* account, Subscription* subscription, const ch
         subscription.group = group
         if not place(&group.members, &group.count, &group.capacity, subscription):
             return 0
-        if subscription.remote == HERE:
-            group.local_members += 1
-    if subscription.remote == BY_ROUTE:
-        account.remote_subscriptions += 1
+        count_member(group, subscription.remote, 1)
+    if subscription.remote == HERE or subscription.remote == UNTOLD:
+        account.local_subscriptions += subscription.receiver != RECEIVER_NOBODY
     else:
-        account.local_subscriptions += 1
+        account.remote_subscriptions += 1
     return 1
 
 
@@ -317,15 +339,13 @@ cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
         terminal.plain[subscription.position] = moved
         moved.position = subscription.position
         terminal.plain_count -= 1
-        if subscription.remote == HERE:
-            terminal.local_plain -= 1
+        count_plain(terminal, subscription.remote, -1)
     else:
         moved = group.members[group.count - 1]
         group.members[subscription.position] = moved
         moved.position = subscription.position
         group.count -= 1
-        if subscription.remote == HERE:
-            group.local_members -= 1
+        count_member(group, subscription.remote, -1)
         if group.count == 0:
             at = &terminal.groups
             while at[0] != group:
@@ -333,10 +353,10 @@ cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
             at[0] = group.next
             bury(core, group.members)
             bury(core, group)
-    if subscription.remote == BY_ROUTE:
-        account.remote_subscriptions -= 1
+    if subscription.remote == HERE or subscription.remote == UNTOLD:
+        account.local_subscriptions -= subscription.receiver != RECEIVER_NOBODY
     else:
-        account.local_subscriptions -= 1
+        account.remote_subscriptions -= 1
     subscription.terminal = NULL
     terminal_drop(core, account, terminal)
 

@@ -14,6 +14,8 @@ from posix.unistd cimport close
 
 from gossamer.mesh.engine.accounts cimport account_settle
 from gossamer.mesh.engine.announce cimport account_routes_rebuild
+from gossamer.mesh.engine.gateway cimport gateway_forget, gateway_left
+from gossamer.mesh.engine.leaf cimport leaf_left
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.memory cimport buffer_pointer, next_random, pick
 from gossamer.mesh.engine.output cimport (
@@ -36,6 +38,8 @@ from gossamer.mesh.engine.types cimport (
     EVENT_OUTPUT,
     EVENT_PONG,
     KIND_CLIENT,
+    KIND_GATEWAY,
+    KIND_LEAF,
     MAX_CONNECTIONS_EXCEEDED,
     READ_ERROR,
     SLOW_CONSUMER_PENDING_BYTES,
@@ -220,14 +224,43 @@ cdef void link_limit(Core* core, Link* link) noexcept nogil:
         link_doom(core, link, MAX_CONNECTIONS_EXCEEDED, b"maximum connections exceeded", 28, 1)
 
 
+cdef int64_t ping_interval(Core* core, Link* link) noexcept nogil:
+    if link.kind == KIND_CLIENT:
+        return core.configuration.ping_interval_ns
+    if link.kind == KIND_GATEWAY:
+        return core.configuration.gateway_ping_interval_ns
+    if link.kind == KIND_LEAF:
+        return core.configuration.leaf_ping_interval_ns
+    return core.configuration.route_ping_interval_ns
+
+
+cdef int64_t pings_unanswered(Core* core, Link* link) noexcept nogil:
+    """How many may be."""
+    if link.kind == KIND_CLIENT:
+        return core.configuration.ping_max
+    if link.kind == KIND_GATEWAY:
+        return core.configuration.gateway_ping_max
+    if link.kind == KIND_LEAF:
+        return core.configuration.leaf_ping_max
+    return core.configuration.route_ping_max
+
+
+cdef int64_t deadline_of(Core* core, Link* link) noexcept nogil:
+    """How long it may take nothing of what it is sent."""
+    if link.kind == KIND_CLIENT:
+        return core.configuration.write_deadline_ns
+    if link.kind == KIND_GATEWAY:
+        return core.configuration.gateway_write_deadline_ns
+    if link.kind == KIND_LEAF:
+        return core.configuration.leaf_write_deadline_ns
+    return core.configuration.route_write_deadline_ns
+
+
 cdef void link_admitted(Core* core, Link* link) noexcept nogil:
     """The link is in: the auth timer ends, the short first ping timer begins (client-protocol section 15)."""
-    cdef int64_t first = FIRST_PING_NS
-    cdef int64_t interval = core.configuration.ping_interval_ns
+    cdef int64_t first = FIRST_PING_NS if link.kind == KIND_CLIENT else FIRST_PING_ROUTE_NS
+    cdef int64_t interval = ping_interval(core, link)
     link.auth_until_ns = 0
-    if link.kind != KIND_CLIENT:
-        first = FIRST_PING_ROUTE_NS
-        interval = core.configuration.route_ping_interval_ns
     if interval > 0:
         if interval < first:
             first = interval
@@ -264,19 +297,16 @@ cdef void link_pong(Core* core, Link* link) noexcept nogil:
 
 
 cdef void ping_due(Core* core, Link* link) noexcept nogil:
-    cdef int64_t interval = core.configuration.ping_interval_ns
-    cdef int64_t most = core.configuration.ping_max
-    if link.kind != KIND_CLIENT:
-        interval = core.configuration.route_ping_interval_ns
-        most = core.configuration.route_ping_max
+    cdef int64_t interval = ping_interval(core, link)
+    cdef uint8_t patient = link.kind == KIND_CLIENT or (link.kind == KIND_LEAF and not link.route.spoke)
     if interval <= 0:
         link.ping_at_ns = 0
         return
     link.ping_at_ns = core.now_ns + interval
-    if link.kind == KIND_CLIENT and link.rtt_measured_ns and core.now_ns - link.last_data_ns < interval \
+    if patient and link.rtt_measured_ns and core.now_ns - link.last_data_ns < interval \
             and core.now_ns - link.rtt_measured_ns < RTT_FRESH_NS:
         return
-    if link.pings_out + 1 > most:
+    if link.pings_out + 1 > pings_unanswered(core, link):
         link_doom(core, link, STALE_CONNECTION, b"Stale Connection", 16, 1)
         return
     link.pings_out += 1
@@ -313,9 +343,7 @@ cdef void link_timers(Core* core, Link* link) noexcept nogil:
         link_die(core, link)
         return
     if link.blocked:
-        deadline = core.configuration.write_deadline_ns
-        if link.kind != KIND_CLIENT:
-            deadline = core.configuration.route_write_deadline_ns
+        deadline = deadline_of(core, link)
         if link.state >= STATE_CLOSING and (deadline <= 0 or deadline > 2000000000):
             deadline = 2000000000
         if deadline > 0 and link.blocked_since_ns + deadline <= core.now_ns:
@@ -394,7 +422,12 @@ cdef void take_apart(Core* core, Link* link) noexcept nogil:
     link_unstall(core, link)
     if joined:
         link.route.joined = 0
-        route_left(core, link)
+        if link.kind == KIND_GATEWAY:
+            gateway_left(core, link)
+        elif link.kind == KIND_LEAF:
+            leaf_left(core, link)
+        else:
+            route_left(core, link)
     subscriptions_end_all(core, link)
     if link.asked != NULL:
         requests_forgotten(core, link, NULL, 0)
@@ -404,7 +437,7 @@ cdef void take_apart(Core* core, Link* link) noexcept nogil:
         if link.permission.links == 0 and link.permission.removed:
             permission_free(link.permission)
         link.permission = NULL
-    if link.account != NULL and link.kind == KIND_CLIENT:
+    if link.account != NULL:
         link.account.links -= 1
         account_settle(core, link.account)
     if link.counted:
@@ -488,12 +521,10 @@ cdef void links_finish(Core* core) noexcept nogil:
 
 
 cdef void link_free(Link* link) noexcept nogil:
-    cdef uint32_t i
     if link.route != NULL:
+        gateway_forget(link)
         free(link.route.picked)
-        for i in range(link.route.origins_count):
-            free(link.route.origins[i])
-        free(link.route.origins)
+        free(link.route.remote_account)
         free(link.route)
     free(link.sid_table)
     free(link.info_after_pong)
@@ -529,9 +560,12 @@ cdef void links_destroy(Core* core) noexcept nogil:
     cdef Link* link
     cdef uint32_t i
     core.routes.size = 0
+    core.inbounds.size = 0
+    core.outbounds.size = 0
     for i in range(core.accounts_count):
         if core.accounts[i] != NULL:
             core.accounts[i].routes_count = 0
+            core.accounts[i].leafs_count = 0
     while core.all_links != NULL:
         link = core.all_links
         subscriptions_end_all(core, link)

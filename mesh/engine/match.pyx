@@ -15,22 +15,27 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
+from gossamer.mesh.engine.gateway cimport refused_by
 from gossamer.mesh.engine.interest cimport group_name, interest_match, terminal_subject
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, next_random
-from gossamer.mesh.engine.permission cimport delivery_denied, may_publish
+from gossamer.mesh.engine.permission cimport delivery_denied, may_hear, may_publish
 from gossamer.mesh.engine.subject cimport matches, subject_wildcard, tokenize
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
+    BY_GATEWAY,
+    BY_ROUTE,
     CACHE_SETS,
     CACHE_WAYS,
     DOOR_BITS,
     DOOR_KEYS,
     ENTRY_ANSWERS,
     ENTRY_CALLS,
+    ENTRY_GATEWAYS,
     ENTRY_MAPPED,
     ENTRY_SHADOWS,
     GENERATIONS,
+    HERE,
     MAX_TOKENS,
     RECEIVER_MAILBOX,
     RECEIVER_SERVICE,
@@ -85,7 +90,7 @@ cdef inline uint8_t starts_with(const char* text, uint32_t size, const char* pre
 cdef inline uint8_t filtered(Subscription* one, const char* subject, uint32_t size) noexcept nogil:
     """Does the receiver's own deny list keep this subject from it?"""
     cdef Permission* permission
-    if one.link == NULL or one.link.permission == NULL:
+    if one.link == NULL or one.link.permission == NULL or one.remote:       # a leaf node's rights: ``rights.may_send``
         return 0
     permission = one.link.permission
     if permission.subscribe_deny.count == 0:
@@ -237,15 +242,33 @@ cdef void gather_group(Core* core, Group* group, const char* subject, uint32_t s
         buffer_pointer(&core.scratch_members, <void*><size_t>at)
 
 
+cdef void gather_remote(Core* core, Subscription* one) noexcept nogil:
+    """One copy to each node, however often it asked; another one for each leaf cluster it asked for, because a message
+    from that cluster is not wanted there."""
+    cdef Subscription** remote = <Subscription**>core.scratch_remote.data
+    cdef uint32_t i
+    for i in range(<uint32_t>(core.scratch_remote.size // sizeof(void*))):
+        if remote[i].link == one.link and remote[i].origin == one.origin:
+            return
+    buffer_pointer(&core.scratch_remote, one)
+
+
+cdef inline uint32_t place_in_group(Subscription* one) noexcept nogil:
+    """Who comes first: this node's, other nodes', leaf nodes' (here or at another node), other clusters'."""
+    if one.remote == HERE:
+        return 0
+    if one.remote == BY_GATEWAY:
+        return 3
+    return 1 if one.remote == BY_ROUTE and one.origin == 0 else 2
+
+
 cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint32_t size, uint64_t hash) noexcept nogil:
     cdef uint32_t starts[MAX_TOKENS]
     cdef uint32_t tokens = tokenize(subject, size, starts)
     cdef Terminal** terminals
     cdef uint32_t terminal_count, i, j, k, members
-    cdef uint8_t known
     cdef Group* group
     cdef Subscription* one
-    cdef Subscription** remote
     cdef Subscription** to
     cdef void** pairs
     cdef MatchGroup* scratch
@@ -275,18 +298,11 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
                 elif one.receiver == RECEIVER_SHADOW and shadow_hears(core, one, subject, size):
                     buffer_pointer(&core.scratch_shadows, one)
                 continue
-            if not one.remote:
+            if one.remote == HERE:
                 if not filtered(one, subject, size):
                     buffer_pointer(&core.scratch_plain, one)
-                continue
-            known = 0
-            remote = <Subscription**>core.scratch_remote.data
-            for k in range(<uint32_t>(core.scratch_remote.size // sizeof(void*))):
-                if remote[k].link == one.link:      # one copy to each node, however often it asked
-                    known = 1
-                    break
-            if not known:
-                buffer_pointer(&core.scratch_remote, one)
+            elif not (one.everything and refused_by(core, one, subject, size)):
+                gather_remote(core, one)
         group = terminals[i].groups
         while group != NULL:
             gather_group(core, group, subject, size)
@@ -324,25 +340,34 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     for i in range(entry.group_count):
         entry.groups[i] = scratch[i]
         entry.groups[i].members = to
-        for stage in range(3):                      # local, routed, and only if there is nobody else: a leaf's
-            if stage == 2 and entry.groups[i].count:
-                break
+        for stage in range(4):
             for j in range(members):
                 one = <Subscription*>pairs[2 * j]
-                if <uint32_t><size_t>pairs[2 * j + 1] != i or (0 if not one.remote else 1 + (one.origin != 0)) != stage:
+                if <uint32_t><size_t>pairs[2 * j + 1] != i or place_in_group(one) != stage:
                     continue
                 to[0] = one
                 to += 1
                 entry.groups[i].count += 1
-                entry.groups[i].weight += one.weight
-                if stage == 0:
-                    entry.groups[i].local_count += 1
+                if stage <= 1:
+                    entry.groups[i].weight += one.weight
+            if stage == 0:
+                entry.groups[i].local_count = entry.groups[i].count
+            elif stage == 1:
+                entry.groups[i].near_count = entry.groups[i].count
+            elif stage == 2:
+                entry.groups[i].own_count = entry.groups[i].count
     to = <Subscription**>(entry.groups + entry.group_count) + members
     entry.subject = <char*>to
     memcpy(entry.subject, subject, size)
     entry.subject_size = size
     if starts_with(subject, size, b"_R_.", 4):
         entry.special |= ENTRY_ANSWERS
+    for i in range(entry.remote_count):
+        if entry.remote[i].remote == BY_GATEWAY:
+            entry.special |= ENTRY_GATEWAYS
+    for i in range(entry.group_count):
+        if entry.groups[i].own_count < entry.groups[i].count:
+            entry.special |= ENTRY_GATEWAYS
     if tokens and (core.scratch_shadows.size or core.scratch_calls.size or account.mappings != NULL):
         entry.extra = extra_build(core, account, subject, size, &entry.special)
     return entry
@@ -494,16 +519,24 @@ cdef void match_invalidate_all(Account* account) noexcept nogil:
     account.generation += 1
 
 
-cdef uint8_t match_may_publish(Entry* entry, Permission* permission) noexcept nogil:
-    """The permission set's verdict on the entry's subject, remembered for a few sets."""
+cdef uint8_t match_may_pass(Entry* entry, Permission* permission, uint8_t publish, const char* subject,
+                            uint32_t size) noexcept nogil:
+    """The permission set's verdict on the entry's subject, to be published or heard, remembered for a few sets.
+    Without an entry the lists are walked."""
     cdef uint32_t i
+    cdef uint32_t key = permission.id * 2 + (not publish)
+    if entry == NULL:
+        return may_publish(permission, subject, size) if publish else may_hear(permission, subject, size)
     for i in range(VERDICTS):
-        if entry.verdict_permission[i] == permission.id:
+        if entry.verdict_permission[i] == key:
             return entry.verdict[i]
     i = entry.verdict_next
     entry.verdict_next = <uint8_t>((i + 1) % VERDICTS)
-    entry.verdict[i] = may_publish(permission, entry.subject, entry.subject_size)
-    entry.verdict_permission[i] = permission.id
+    if publish:
+        entry.verdict[i] = may_publish(permission, entry.subject, entry.subject_size)
+    else:
+        entry.verdict[i] = may_hear(permission, entry.subject, entry.subject_size)
+    entry.verdict_permission[i] = key
     return entry.verdict[i]
 
 

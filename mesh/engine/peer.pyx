@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The route protocol, inbound (routes sections 2, 11, 12): interest and messages of the other nodes of the cluster.
+"""What other servers say: routes (spec routes sections 2, 11, 12), gateways and leaf nodes, whose lines differ little.
 
 A routed message line ends like a MSG: its tail ("[reply] size CR LF") and payload serve the local receivers as they
 lie, and "MSG " is written in front of the subject, over the account. Only lines that name queue groups together with a
@@ -7,15 +7,17 @@ reply are put together anew.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, strlen
+from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.accounts cimport account_from_route
 from gossamer.mesh.engine.client cimport report_hello
-from gossamer.mesh.engine.delivery cimport compose, publish_from_route
+from gossamer.mesh.engine.delivery cimport compose, publish_from_server
+from gossamer.mesh.engine.gateway cimport gateway_account, gateway_command, gateway_interest
+from gossamer.mesh.engine.leaf cimport leaf_interest
 from gossamer.mesh.engine.links cimport link_pong
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.match cimport NO_SLOT, entry_valid, match_lookup
+from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
 from gossamer.mesh.engine.subscriptions cimport remote_subscribe, remote_unsubscribe
@@ -23,10 +25,15 @@ from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_VIOLATION,
     BIG_MESSAGE,
+    BY_ROUTE,
     CACHE_WAYS,
     EVENT_PEER_ERROR,
     EVENT_PEER_INFO,
     FLUSH_BYTES,
+    KIND_GATEWAY,
+    KIND_LEAF,
+    KIND_ROUTE,
+    MAX_PAYLOAD_EXCEEDED,
     PARSE_ERROR,
     STATE_AWAIT_INFO,
     STATE_NEW,
@@ -39,12 +46,10 @@ from gossamer.mesh.engine.types cimport (
     Link,
     Mail,
     Message,
-    RouteState,
 )
 
 cdef enum:
     LINE_FACTOR = 16            # server peers may send lines so many times longer than clients
-    ORIGINS_MAX = 65536         # leaf clusters behind one node
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -68,7 +73,8 @@ cdef void show_acknowledged_subject(Core* core, Message* message) noexcept nogil
 
 
 cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t with_headers, uint8_t leaf) noexcept nogil:
-    """RMSG, HMSG, LMSG. Returns ``at`` when more bytes are needed or the link was doomed."""
+    """RMSG, HMSG, LMSG; ``leaf``: the origin cluster stands first. Returns ``at`` when more bytes are needed or the link
+    was doomed."""
     cdef char* line = at + 5
     cdef char* stop = <char*>memchr(line, 10, end - line)
     cdef char* finish
@@ -118,6 +124,9 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
     if total < 0 or header < 0 or header > total or sizes == line:
         violation(core, link)
         return at
+    if link.kind == KIND_LEAF and total > link.max_payload >= 0:
+        link_doom(core, link, MAX_PAYLOAD_EXCEEDED, b"Maximum Payload Violation", 25, 1)
+        return at
     if end - body < total + 2 and not (end - body > total and body[total] != 13):
         if (body - at) + total + 2 > BIG_MESSAGE:
             link.big_need = <uint32_t>((body - at) + total + 2)
@@ -126,9 +135,11 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
         unknown_operation(core, link)
         return at
     p = line
-    if leaf:                                            # the origin cluster
+    message.origin = 0
+    if leaf:
         while p < sizes and not is_blank(p[0]):
             p += 1
+        message.origin = origin_number(core, line, <uint32_t>(p - line))
         while p < sizes and is_blank(p[0]):
             p += 1
     if link.route.dedicated != NULL:
@@ -238,38 +249,12 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
         compose(core, &message)
     if message.reply_size > 8 and message.reply[0] == 36 and memcmp(message.reply, b"$JS.ACK.", 8) == 0:
         show_acknowledged_subject(core, &message)
-    publish_from_route(core, &message, entry)
+    link.last_data_ns = core.now_ns
+    publish_from_server(core, &message, entry)
     return body + total + 2
 
 
 # --- interest ---------------------------------------------------------------------------------------------------------
-
-
-cdef uint32_t origin_number(Link* link, Text name) noexcept nogil:
-    """The number of a leaf cluster's name on this link, 0 when there are too many."""
-    cdef RouteState* route = link.route
-    cdef uint32_t i
-    cdef char** grown
-    cdef char* text
-    for i in range(route.origins_count):
-        if strlen(route.origins[i]) == name.size and memcmp(route.origins[i], name.at, name.size) == 0:
-            return i + 1
-    if route.origins_count == ORIGINS_MAX:
-        return 0
-    if route.origins_count == route.origins_capacity:
-        grown = <char**>realloc(route.origins, (route.origins_capacity + 8) * sizeof(char*))
-        if grown == NULL:
-            return 0
-        route.origins = grown
-        route.origins_capacity += 8
-    text = <char*>malloc(name.size + 1)
-    if text == NULL:
-        return 0
-    memcpy(text, name.at, name.size)
-    text[name.size] = 0
-    route.origins[route.origins_count] = text
-    route.origins_count += 1
-    return route.origins_count
 
 
 cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8_t leaf, uint8_t add) noexcept nogil:
@@ -305,12 +290,12 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
         if account == NULL:
             return
     if leaf:
-        origin = origin_number(link, parts[0])
+        origin = origin_number(core, parts[0].at, parts[0].size)
         if origin == 0:
             return
     if add and weight > 0:
         remote_subscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size,
-                         <uint32_t>weight, origin)
+                         <uint32_t>weight, origin, BY_ROUTE)
     else:
         remote_unsubscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size, origin)
 
@@ -379,8 +364,18 @@ cdef char* control(Core* core, Link* link, char* at, char* end, uint32_t verb) n
         line_exceeded(core, link)
         return at
     if verb == 3 and (first == 114 or first == 108):
-        if link.state == STATE_OPEN:
-            interest_line(core, link, line, size, first == 108, at[2] == 43)
+        if link.kind != KIND_ROUTE and (first == 108) != (link.kind == KIND_LEAF):
+            unknown_operation(core, link)
+        elif link.state == STATE_OPEN:
+            if link.kind == KIND_LEAF:
+                leaf_interest(core, link, line, size, at[2] == 43)
+            elif link.kind == KIND_GATEWAY:
+                gateway_interest(core, link, line, size, at[2] == 43)
+            else:
+                interest_line(core, link, line, size, first == 108, at[2] == 43)
+    elif verb == 2:
+        if link.kind == KIND_GATEWAY and link.state == STATE_OPEN:
+            gateway_account(core, link, line, size, at[1] == 43)
     elif first == 112:
         if (at[1] | 32) == 105:
             output_add(core, link, b"PONG\r\n", 6)
@@ -388,12 +383,15 @@ cdef char* control(Core* core, Link* link, char* at, char* end, uint32_t verb) n
         else:
             link_pong(core, link)
     elif first == 105:
+        if link.kind == KIND_GATEWAY and link.state == STATE_OPEN and gateway_command(core, link, line, size):
+            return stop + 1
         report_line(core, link, EVENT_PEER_INFO, line, size)
-        link.judged_connect = link.state == STATE_AWAIT_INFO   # where ``resume`` returns to
+        link.resume_state = link.state
         link.state = STATE_PARKED
     elif at[0] == 45:
         report_line(core, link, EVENT_PEER_ERROR, line, size)
-        link_doom(core, link, PARSE_ERROR, NULL, 0, 1)
+        if link.kind != KIND_LEAF:              # a leaf node's peer closes by itself where it means to
+            link_doom(core, link, PARSE_ERROR, NULL, 0, 1)
     elif first == 99:
         report_hello(core, link, line, size, True)
     return stop + 1
@@ -407,7 +405,8 @@ cdef char* parse_peer(Core* core, Link* link, char* at, char* end) noexcept nogi
     link.more = 0
     while at < end and (link.state == STATE_OPEN or link.state == STATE_AWAIT_INFO or link.state == STATE_NEW):
         first = at[0] | 32
-        if link.state == STATE_NEW and first != 99:
+        if link.state == STATE_NEW and first != 99 and not (first == 105 and link.listener != NULL
+                                                             and link.listener.info_first):
             link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
             return at
         verb = verb_size(at, end - at)
@@ -420,7 +419,21 @@ cdef char* parse_peer(Core* core, Link* link, char* at, char* end) noexcept nogi
             if link.state != STATE_OPEN:
                 violation(core, link)
                 return at
-            following = message_line(core, link, at, end, first != 114, first == 108)
+            if link.kind == KIND_LEAF:
+                if first == 114:
+                    unknown_operation(core, link)
+                    return at
+                following = message_line(core, link, at, end, first == 104, 0)
+            elif link.kind == KIND_GATEWAY:
+                if first == 108:
+                    unknown_operation(core, link)
+                    return at
+                if link.route.outbound:         # messages come the other way
+                    violation(core, link)
+                    return at
+                following = message_line(core, link, at, end, first == 104, 0)
+            else:
+                following = message_line(core, link, at, end, first != 114, first == 108)
         else:
             following = control(core, link, at, end, verb)
         if following == at:

@@ -3,7 +3,7 @@
 
 Lists are short and verdicts are kept in match entries, so a list is walked once per subject and permission set, not
 once per message. The rules are those of spec auth section 15, with the safe reading of 26.1: a subscription must be
-contained in an allow entry. Deny entries read the subscription's text as a literal, as nats-server does; what they
+contained in an allow entry (or as nats-server reads it, if so configured). Deny entries read the subscription's text as a literal, as nats-server does; what they
 leave through is filtered at delivery.
 """
 
@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
-from gossamer.mesh.engine.subject cimport covers, matches, subject_wildcard
+from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_wildcard
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport Core, Link, Pattern, PatternList, Permission, Replies, Reply
 
@@ -76,25 +76,63 @@ cdef inline uint8_t queue_matches(Pattern* pattern, const char* queue, uint32_t 
     return matches(pattern.queue, pattern.queue_size, queue, size)
 
 
-cdef uint8_t may_publish(Permission* permission, const char* subject, uint32_t size) noexcept nogil:
-    """Allow list, then deny list; replies a link may answer are not considered here."""
+cdef inline uint8_t concerns(Pattern* pattern, const char* queue, uint32_t queue_size) noexcept nogil:
+    """Does the entry speak of subscriptions of this queue (none: plain ones)?"""
+    return pattern.queue_size == 0 or (queue_size and queue_matches(pattern, queue, queue_size))
+
+
+cdef uint8_t list_lets_pass(PatternList* allow, PatternList* deny, const char* subject, uint32_t size,
+                            const char* queue, uint32_t queue_size) noexcept nogil:
+    """A literal subject: some allow entry matches it and no deny entry does."""
     cdef uint32_t i
-    cdef uint8_t allowed = not permission.publish_allow.present
-    for i in range(permission.publish_allow.count):
-        if pattern_matches(&permission.publish_allow.entries[i], subject, size):
-            allowed = 1
+    cdef uint8_t allowed = not allow.present
+    for i in range(allow.count):
+        if allowed:
             break
+        allowed = concerns(&allow.entries[i], queue, queue_size) and pattern_matches(&allow.entries[i], subject, size)
     if not allowed:
         return 0
-    for i in range(permission.publish_deny.count):
-        if pattern_matches(&permission.publish_deny.entries[i], subject, size):
+    for i in range(deny.count):
+        if concerns(&deny.entries[i], queue, queue_size) and pattern_matches(&deny.entries[i], subject, size):
             return 0
     return 1
 
 
+cdef uint8_t list_lets_some(PatternList* allow, PatternList* deny, const char* subject, uint32_t size,
+                            const char* queue, uint32_t queue_size) noexcept nogil:
+    """A subject with or without wildcards: something of it is allowed and not all of it denied."""
+    cdef uint32_t i
+    cdef Pattern* entry
+    cdef uint8_t allowed = not allow.present
+    for i in range(allow.count):
+        if allowed:
+            break
+        entry = &allow.entries[i]
+        allowed = concerns(entry, queue, queue_size) and overlap(entry.subject, entry.subject_size, subject, size)
+    if not allowed:
+        return 0
+    for i in range(deny.count):
+        entry = &deny.entries[i]
+        if concerns(entry, queue, queue_size) and covers(entry.subject, entry.subject_size, subject, size):
+            return 0
+    return 1
+
+
+cdef uint8_t may_publish(Permission* permission, const char* subject, uint32_t size) noexcept nogil:
+    """Allow list, then deny list; replies a link may answer are not considered here."""
+    return list_lets_pass(&permission.publish_allow, &permission.publish_deny, subject, size, NULL, 0)
+
+
+cdef uint8_t may_hear(Permission* permission, const char* subject, uint32_t size) noexcept nogil:
+    """The same for the other direction."""
+    return list_lets_pass(&permission.subscribe_allow, &permission.subscribe_deny, subject, size, NULL, 0)
+
+
 cdef uint8_t may_subscribe(Permission* permission, const char* subject, uint32_t size, const char* queue,
-                           uint32_t queue_size) noexcept nogil:
-    """A queue subscription is allowed by a plain entry, unless matching entries name queues: then by one of those."""
+                           uint32_t queue_size, uint8_t literal_wildcards) noexcept nogil:
+    """A queue subscription is allowed by a plain entry, unless matching entries name queues: then by one of those.
+    An entry allows what it covers; with ``literal_wildcards`` what it matches with the subscription's wildcards taken
+    as tokens, so that ``a.*`` lets through ``a.>``, as nats-server does (auth section 26)."""
     cdef uint32_t i
     cdef Pattern* entry
     cdef uint8_t plain = 0, queued = 0, queue_named = 0, contained
@@ -102,7 +140,10 @@ cdef uint8_t may_subscribe(Permission* permission, const char* subject, uint32_t
     if permission.subscribe_allow.present:
         for i in range(permission.subscribe_allow.count):
             entry = &permission.subscribe_allow.entries[i]
-            contained = covers(entry.subject, entry.subject_size, subject, size)
+            if literal_wildcards:
+                contained = pattern_matches(entry, subject, size)
+            else:
+                contained = covers(entry.subject, entry.subject_size, subject, size)
             if entry.queue_size == 0:
                 plain |= contained
             elif queue_size and (contained or pattern_matches(entry, subject, size)):

@@ -28,6 +28,7 @@ from gossamer.mesh.engine.types cimport (
     KIND_CLIENT,
     KIND_LEAF,
     RESPONSE_SINGLETON,
+    TO_ALL,
     Buffer,
     CallMatch,
     Core,
@@ -228,6 +229,8 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
     asked.asked_by = message
     asked.via = of
     asked.queues_size = 0
+    asked.named = 0
+    asked.fresh = 0
     asked.apart = 0
     asked.share = 0
     asked.run = NULL
@@ -246,8 +249,12 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
                      message.body, message.header_size if by_headers else 0)
         sample = 0
     if message.reply_size and not acknowledgement(message):
-        one = pending_add(core, of, of.exporter, message.account, message.reply, message.reply_size,
-                          message.source, message.body, message.header_size if by_headers else 0)
+        if message.mapped_reply_size:
+            one = pending_add(core, of, of.exporter, message.account, message.mapped_reply, message.mapped_reply_size,
+                              message.source, message.body, message.header_size if by_headers else 0)
+        else:
+            one = pending_add(core, of, of.exporter, message.account, message.reply, message.reply_size,
+                              message.source, message.body, message.header_size if by_headers else 0)
         if one == NULL:
             core.calls_dropped += 1
             return NULL
@@ -255,6 +262,7 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
         waiting[0] = one
         asked.reply = pending_name(one)
         asked.reply_size = one.name_size
+        asked.mapped_reply_size = 0
     if message.source != NULL and (message.source.kind == KIND_CLIENT or message.source.kind == KIND_LEAF):
         add_info(core, message, of, asked, depth - 1)
     return entry
@@ -293,6 +301,9 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
     answer.asked_by = message
     answer.via = NULL
     answer.queues_size = 0
+    answer.named = 0
+    answer.fresh = 0
+    answer.audience = TO_ALL
     answer.apart = 0
     answer.share = 0
     answer.run = NULL
@@ -304,6 +315,7 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
         if back != NULL:
             answer.reply = pending_name(back)
             answer.reply_size = back.name_size
+            answer.mapped_reply_size = 0
     if one.of.response == RESPONSE_SINGLETON:
         pending_remove(core, one)
     return match_lookup(core, one.to, answer.subject, answer.subject_size, &slot)

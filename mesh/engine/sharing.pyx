@@ -10,12 +10,12 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memset
 
-from gossamer.mesh.engine.interest cimport interest_add
-from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
+from gossamer.mesh.engine.match cimport match_invalidate_all
 from gossamer.mesh.engine.memory cimport buffer_add, bury
 from gossamer.mesh.engine.pending cimport pendings_drop
-from gossamer.mesh.engine.subscriptions cimport shadow_make, shadows_of_end, subscription_end
+from gossamer.mesh.engine.subscriptions cimport enter, shadow_make, shadows_of_end, subscription_end
 from gossamer.mesh.engine.types cimport (
+    RECEIVER_NOBODY,
     RECEIVER_SERVICE,
     UNTOLD,
     Account,
@@ -38,6 +38,20 @@ cdef void mapping_free(Mapping* mapping) noexcept nogil:
     free(mapping)
 
 
+cdef void mapping_tell(Core* core, Account* account, Mapping* mapping) noexcept nogil:
+    """Leaf nodes are told of the source: what they publish there is mapped here."""
+    cdef Subscription* one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    if one == NULL:
+        return
+    one.receiver = RECEIVER_NOBODY
+    one.remote = UNTOLD
+    one.weight = 1
+    if enter(core, account, one, mapping.source, mapping.source_size, NULL, 0):
+        mapping.told = one
+    else:
+        free(one)
+
+
 cdef void mapping_set(Core* core, Account* account, Mapping* mapping) noexcept nogil:
     """Take it over; one of the same source is replaced in its place."""
     cdef Mapping** at = &account.mappings
@@ -48,10 +62,12 @@ cdef void mapping_set(Core* core, Account* account, Mapping* mapping) noexcept n
         if before.source_size == mapping.source_size and memcmp(before.source, mapping.source,
                                                                 mapping.source_size) == 0:
             mapping.next = before.next
+            mapping.told = before.told
             at[0] = mapping
             mapping_bury(core, before)
             return
         at = &before.next
+    mapping_tell(core, account, mapping)
     if mapping.literal:
         mapping.next = account.mappings
         account.mappings = mapping
@@ -75,6 +91,8 @@ cdef void mapping_remove(Core* core, Account* account, const char* source, uint3
         one = at[0]
         if one.source_size == size and memcmp(one.source, source, size) == 0:
             at[0] = one.next
+            if one.told != NULL:
+                subscription_end(core, one.told)
             mapping_bury(core, one)
             match_invalidate_all(account)
             return
@@ -92,11 +110,10 @@ cdef uint8_t service_begin(Core* core, Import* one) noexcept nogil:
     subscription.remote = UNTOLD
     subscription.weight = 1
     subscription.target = one
-    if not interest_add(one.account, subscription, one.local, one.local_size, NULL, 0):
+    if not enter(core, one.account, subscription, one.local, one.local_size, NULL, 0):
         free(subscription)
         return 0
     one.subscription = subscription
-    match_invalidate(core, one.account, one.local, one.local_size)
     return 1
 
 
@@ -207,6 +224,8 @@ cdef void sharing_destroy(Core* core) noexcept nogil:
         while account.mappings != NULL:
             mapping = account.mappings
             account.mappings = mapping.next
+            if mapping.told != NULL:
+                subscription_end(core, mapping.told)
             mapping_free(mapping)
     free(core.imports)
     free(core.pendings)

@@ -8,10 +8,12 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
 cdef Subscription* sid_find(Link* link, const char* sid, uint32_t size) noexcept nogil
 cdef void client_unsubscribe(Core* core, Link* link, char* sid, uint32_t sid_size, int64_t max) noexcept nogil
 cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t size, char* queue, uint32_t queue_size,
-                        uint64_t handle) noexcept nogil
+                        uint64_t handle, uint8_t receiver) noexcept nogil
 cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil
 cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                           uint32_t queue_size, uint32_t weight, uint32_t origin) noexcept nogil
+                           uint32_t queue_size, uint32_t weight, uint32_t origin, uint8_t remote) noexcept nogil
+cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                               uint32_t queue_size, uint32_t origin) noexcept nogil
 cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
                              uint32_t queue_size, uint32_t origin) noexcept nogil
 cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
@@ -21,6 +23,7 @@ cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subjec
                    uint32_t queue_size) noexcept nogil
 cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept nogil
 cdef void shadows_of_end(Core* core, Import* through, Subscription* of) noexcept nogil
+cdef void list_add(Link* link, Subscription* one) noexcept nogil
 cdef void subscription_free(Subscription* subscription) noexcept nogil
 
 

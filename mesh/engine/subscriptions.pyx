@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Subscriptions: made, found by sid, ended; of clients, of routes and of the control plane.
 
-Every change goes through ``enter`` and ``subscription_end``, which keep the trie, the match cache and what routes have
-been told in step.
+Every change goes through ``enter`` and ``subscription_end``, which keep the trie, the match cache and what other servers
+have been told in step.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -10,8 +10,10 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from gossamer.mesh.engine.accounts cimport account_settle
-from gossamer.mesh.engine.announce cimport announce_change
+from gossamer.mesh.engine.announce cimport routes_told
+from gossamer.mesh.engine.gateway cimport gateways_told
 from gossamer.mesh.engine.interest cimport group_name, interest_add, interest_remove, terminal_find, terminal_subject
+from gossamer.mesh.engine.leaf cimport leafs_told
 from gossamer.mesh.engine.mailbox cimport mail_denied
 from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer
@@ -23,11 +25,14 @@ from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.transform cimport program_narrow
 from gossamer.mesh.engine.types cimport (
     ACTION_SUBSCRIBE,
-    BY_ROUTE,
+    BY_LEAF,
     HERE,
     RECEIVER_LINK,
     RECEIVER_MAILBOX,
+    RECEIVER_NOBODY,
+    RECEIVER_SERVICE,
     RECEIVER_SHADOW,
+    UNTOLD,
     Account,
     Core,
     Group,
@@ -113,19 +118,36 @@ cdef void list_remove(Link* link, Subscription* one) noexcept nogil:
             link.sid_table = NULL
 
 
+cdef inline uint8_t counted(Subscription* one) noexcept nogil:
+    """Is it somebody's? (A service import's place, or what only leaf nodes are told of, is nobody's.)"""
+    return one.receiver != RECEIVER_SERVICE and one.receiver != RECEIVER_NOBODY
+
+
 cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subject, uint32_t size, char* queue,
                    uint32_t queue_size) noexcept nogil:
-    """Into the trie; the cache learns of it, and routes when the count of local ones matters to them."""
+    """Into the trie; the cache and other servers learn of it, and stream imports take it up."""
     if not interest_add(account, one, subject, size, queue, queue_size):
         return 0
-    core.subscriptions += 1
+    core.subscriptions += counted(one)
     match_invalidate(core, account, subject, size)
-    if one.remote == HERE:
-        if account.routes_count and (one.group != NULL or one.terminal.local_plain == 1):
-            announce_change(core, account, one.terminal, one.group)
-        if account.streams != NULL and one.receiver <= RECEIVER_MAILBOX:
-            shadows_make(core, account, one)
+    if one.remote == HERE or one.remote == BY_LEAF:
+        one.made_ns = core.now_ns
+        account.subscribed_ns = core.now_ns
+    tell(core, account, one, one.terminal, one.group, 1)
+    if account.streams != NULL and one.receiver <= RECEIVER_MAILBOX and (one.remote == HERE or one.remote == BY_LEAF):
+        shadows_make(core, account, one)
     return 1
+
+
+cdef void tell(Core* core, Account* account, Subscription* one, Terminal* terminal, Group* group,
+               uint8_t added) noexcept nogil:
+    """Other servers learn that it came or went."""
+    if account.routes_count and (one.remote == HERE or one.remote == BY_LEAF):
+        routes_told(core, account, one, terminal, group, added)
+    if core.inbounds.size and one.remote <= BY_LEAF and one.remote != UNTOLD:
+        gateways_told(core, account, terminal, group, added)
+    if account.leafs_count:
+        leafs_told(core, account, one, terminal, group, added)
 
 
 # --- shadows in exporting accounts ------------------------------------------------------------------------------------
@@ -136,7 +158,7 @@ cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept no
     cdef Subscription* one
     cdef char* queue = NULL
     cdef uint32_t queue_size = 0
-    if of.remote != HERE or of.receiver > RECEIVER_MAILBOX or of.terminal == NULL:
+    if (of.remote != HERE and of.remote != BY_LEAF) or of.receiver > RECEIVER_MAILBOX or of.terminal == NULL:
         return
     core.scratch_text.size = 0
     if not program_narrow(through.program, through.subject, through.subject_size, terminal_subject(of.terminal),
@@ -189,14 +211,13 @@ cdef void subscription_end(Core* core, Subscription* one) noexcept nogil:
     if terminal != NULL:
         match_invalidate(core, one.account, terminal_subject(terminal), terminal.subject_size)
         interest_remove(core, one)
-        core.subscriptions -= 1
-        if one.remote == HERE and one.account.routes_count and (one.group != NULL or terminal.local_plain == 0):
-            announce_change(core, one.account, terminal, one.group)
+        core.subscriptions -= counted(one)
+        tell(core, one.account, one, terminal, one.group, 0)
     if one.shadows != NULL:
         shadows_of_end(core, NULL, one)
     if one.link != NULL:
         list_remove(one.link, one)
-    elif one.receiver == RECEIVER_MAILBOX:
+    elif one.handle:
         core.own[one.handle] = NULL
     buffer_pointer(&core.grave_subscriptions, one)
 
@@ -233,7 +254,8 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
     cdef Subscription* one
     cdef int64_t limit
     cdef char* text
-    if link.permission != NULL and not may_subscribe(link.permission, subject, size, queue, queue_size):
+    if link.permission != NULL and not may_subscribe(link.permission, subject, size, queue, queue_size,
+                                                     core.configuration.literal_wildcards != 0):
         deny(core, link, subject, size, queue, queue_size, NULL, 0)
         return 0
     if queue_size == 5 and memcmp(queue, b"_sys_", 5) == 0:
@@ -301,7 +323,8 @@ cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
             queue = group_name(one.group)
             queue_size = one.group.name_size
         if link.permission != NULL and one.terminal != NULL and not may_subscribe(
-                link.permission, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size):
+                link.permission, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size,
+                core.configuration.literal_wildcards != 0):
             core.line_other.size = 0
             buffer_add(&core.line_other, b" (sid ", 6)
             buffer_quoted(&core.line_other, sid_text(one) + 1, one.sid_size - 1)
@@ -316,7 +339,8 @@ cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
 
 
 cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t size, char* queue, uint32_t queue_size,
-                        uint64_t handle) noexcept nogil:
+                        uint64_t handle, uint8_t receiver) noexcept nogil:
+    """``RECEIVER_MAILBOX``, or ``RECEIVER_NOBODY`` for one that only leaf nodes are told of."""
     cdef Subscription* one
     cdef Subscription** grown
     cdef uint32_t capacity
@@ -335,7 +359,8 @@ cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t si
     one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
     if one == NULL:
         return
-    one.receiver = RECEIVER_MAILBOX
+    one.receiver = receiver
+    one.remote = HERE if receiver == RECEIVER_MAILBOX else UNTOLD
     one.weight = 1
     one.handle = handle
     if enter(core, account, one, subject, size, queue, queue_size):
@@ -352,7 +377,7 @@ cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
         account_settle(core, account)
 
 
-# --- learned by route -------------------------------------------------------------------------------------------------
+# --- learned from other servers ---------------------------------------------------------------------------------------
 
 
 cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
@@ -378,7 +403,7 @@ cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint
 
 
 cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                           uint32_t queue_size, uint32_t weight, uint32_t origin) noexcept nogil:
+                           uint32_t queue_size, uint32_t weight, uint32_t origin, uint8_t remote) noexcept nogil:
     """RS+ or LS+: repeated ones are one; the newest weight counts (routes section 11)."""
     cdef Subscription* one
     if not subject_valid(subject, size):
@@ -388,13 +413,17 @@ cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subje
         if one.weight != weight:
             one.weight = weight
             match_invalidate(core, account, subject, size)
+            if account.leafs_count and one.group != NULL:
+                leafs_told(core, account, one, one.terminal, one.group, 1)
+            if account.routes_count and one.group != NULL and remote == BY_LEAF:
+                routes_told(core, account, one, one.terminal, one.group, 1)
         return
     one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
     if one == NULL:
         return
     one.link = link
     one.receiver = RECEIVER_LINK
-    one.remote = BY_ROUTE
+    one.remote = remote
     one.origin = origin
     one.weight = weight
     if not enter(core, account, one, subject, size, queue, queue_size):

@@ -51,6 +51,8 @@ cdef enum:
     SOFT_STALL_NS = 20000000
     HARD_STALL_NS = 10000000
     FREE_CHUNK_BYTES = 16777216     # kept per class for the next tick
+    ORIGIN_BUCKETS = 256
+    RETURNING_NS = 2000000000       # how long an answer to a mapped reply is awaited, and how new interest is
 
 cdef enum:
     KIND_CLIENT = 0
@@ -65,12 +67,30 @@ cdef enum:  # what a subscription's messages are given to
     RECEIVER_SERVICE = 2        # a service import: messages become requests in another account
     RECEIVER_SHADOW = 3         # interest in another account for a subscription that a stream import feeds
     RECEIVER_ANSWERS = 4        # an exporting account's replies to requests: looked up among those pending
-    RECEIVER_SINK = 5           # room for stream sinks
+    RECEIVER_NOBODY = 5         # there only so that leaf nodes are told of it
+    RECEIVER_SINK = 6           # room for stream sinks
 
-cdef enum:                      # whether a subscription counts as interest of this node
-    HERE = 0
-    BY_ROUTE = 1                # another node's
-    UNTOLD = 2                  # this node's, and its own affair: routes are not told
+cdef enum:                      # where a subscription's interest comes from, and so who is told of it
+    HERE = 0                    # this node's
+    BY_ROUTE = 1                # another node's of the cluster
+    UNTOLD = 2                  # this node's, and its own affair: only leaf nodes are told
+    BY_LEAF = 3                 # of a leaf node whose hub we are
+    BY_HUB = 4                  # of our hub
+    BY_GATEWAY = 5              # of another cluster
+    KINDS_OF_INTEREST = 6
+
+cdef enum:                      # to which servers a message goes, by where it came from (leafnodes section 9.1)
+    TO_ROUTES = 1 << 1          # bits by the names above
+    TO_LEAFS = 1 << 3
+    TO_HUBS = 1 << 4
+    TO_GATEWAYS = 1 << 5
+    TO_ALL = TO_ROUTES | TO_LEAFS | TO_HUBS | TO_GATEWAYS
+
+cdef enum:                      # what is known of an account on an outbound gateway (gateways section 7.3)
+    GATEWAY_OPTIMISTIC = 0
+    GATEWAY_NONE = 1            # A-
+    GATEWAY_TRANSITIONING = 2
+    GATEWAY_INTEREST_ONLY = 3
 
 cdef enum:  # where a link stands
     STATE_NEW = 0               # nothing judged yet
@@ -94,6 +114,7 @@ cdef enum:  # what an entry has beyond receivers
     ENTRY_SHADOWS = 2
     ENTRY_CALLS = 4
     ENTRY_ANSWERS = 8           # may be a reply to a request through an import
+    ENTRY_GATEWAYS = 16         # other clusters are among the receivers
 
 cdef enum:  # parts of a program, as in kinds.py
     PART_LITERAL = 0
@@ -226,24 +247,53 @@ cdef struct Listener:
     int descriptor
     uint8_t kind
     uint8_t has_nonce
+    uint8_t info_first          # an INFO may come before CONNECT
     int64_t auth_timeout_ns
     char* info                  # pieces: type byte, uint32 size, bytes
     uint32_t info_size
     int64_t paused_until_ns     # after accept failed for want of descriptors
 
+cdef struct Origin:             # a leaf cluster's name, which follows the struct
+    Origin* next
+    uint32_t number
+    uint32_t size
+
+cdef struct Refused:            # a subject that a gateway does not want, in optimistic mode; its text follows the struct
+    Refused* next
+    uint64_t hash
+    uint32_t size
+
+cdef struct GatewayAccount:     # what an outbound gateway wants of an account
+    Account* account
+    uint8_t mode
+    Subscription* everything    # stands for all plain interest in optimistic mode; NULL: nothing is sent
+    Refused** refused           # buckets, but for what stands here
+    uint32_t refused_mask
+    uint32_t refused_count
+    GatewayAccount* next
+
 cdef struct RouteState:         # what only a joined server link has
-    int32_t node
-    int32_t pool_index
     uint8_t joined
     uint8_t pooled
     uint8_t headers
     uint8_t leaf_origin
     uint8_t leaf_origin_unsubscribe
-    Account* dedicated
+    uint8_t spoke               # leaf: the peer is our hub
+    uint8_t isolated            # leaf: is not told of other leafs
+    uint8_t outbound            # gateway: we solicited it, messages go there
+    uint8_t optimistic          # gateway: wants everything until it says no
+    uint32_t origin             # leaf: number of the peer's cluster
+    int32_t node
+    int32_t pool_index
+    Account* dedicated          # a leaf's account is, too: lines do not name it
     Account* last_account       # of the last RMSG, with its name's text in the account
-    char** origins              # names of leaf clusters, numbered from 1
-    uint32_t origins_count
-    uint32_t origins_capacity
+    uint64_t sent               # sequence of the message that last went there
+    char peer_hash[8]           # six characters: route: of its server id, gateway: of its cluster's name
+    char* remote_account        # leaf: what the account is called there
+    uint32_t remote_account_size
+    GatewayAccount** gateway_accounts   # buckets
+    uint32_t gateway_accounts_mask
+    uint32_t gateway_accounts_count
     Group** picked              # scratch: queue groups chosen for the message being sent
     uint32_t picked_count
     uint32_t picked_capacity
@@ -300,6 +350,8 @@ cdef struct Link:
     uint8_t judged_connect      # the pending verdict is about a CONNECT
     uint8_t first_pong
     uint8_t info_sent           # what it was admitted as: told once
+    uint8_t returning           # was given replies that gateways had mapped
+    uint8_t resume_state        # of a parked server link
     uint8_t readable
     uint8_t ready               # in the ready queue
     uint8_t end_of_file
@@ -367,10 +419,12 @@ cdef struct Subscription:
     Link* link                  # NULL: the control plane's own
     uint8_t receiver
     uint8_t closed
-    uint8_t remote              # HERE, BY_ROUTE, UNTOLD
+    uint8_t remote              # HERE, BY_ROUTE, ...
+    uint8_t everything          # a gateway's in optimistic mode
     uint16_t sid_size           # for links: of " sid", blank included
     uint32_t weight
-    uint32_t origin             # LS+: number of the leaf's origin on this link; 0: no leaf's
+    uint32_t origin             # number of the leaf cluster it is from; 0: no leaf's
+    int64_t made_ns
     uint64_t delivered
     uint64_t max
     Account* account
@@ -405,7 +459,9 @@ cdef struct Terminal:           # a subject with subscriptions; its text follows
     Subscription** plain
     uint32_t plain_count
     uint32_t plain_capacity
-    uint32_t local_plain        # what is announced to routes
+    uint32_t local_plain        # this node's: what is announced to routes
+    uint32_t leaf_plain         # of leaf nodes below
+    uint32_t cluster_plain      # both and what routes announced: what gateways are told
     Group* groups
     uint32_t subject_size
 
@@ -416,6 +472,8 @@ cdef struct Group:              # a queue group on one subject; its name follows
     uint32_t count
     uint32_t capacity
     uint32_t local_members
+    uint32_t leaf_members
+    uint32_t cluster_members
     uint32_t name_size
 
 cdef struct Account:
@@ -447,6 +505,10 @@ cdef struct Account:
     Link** routes               # where interest is announced
     uint32_t routes_count
     uint32_t routes_capacity
+    Link** leafs                # leaf links of the account, in both roles
+    uint32_t leafs_count
+    uint32_t leafs_capacity
+    int64_t subscribed_ns       # when somebody here last subscribed
     Account* name_next
     char* quoted                # the name in JSON
     uint32_t quoted_size
@@ -458,10 +520,12 @@ cdef struct Account:
 
 cdef struct MatchGroup:
     Group* name_of              # a group that carries the name
-    Subscription** members      # local ones first
-    uint32_t count
+    Subscription** members      # local ones, other nodes', leaf nodes', other clusters'
     uint32_t local_count
-    uint64_t weight
+    uint32_t near_count         # the first two
+    uint32_t own_count          # the first three
+    uint32_t count
+    uint64_t weight             # of the near ones
 
 cdef struct Part:
     uint32_t kind
@@ -484,6 +548,7 @@ cdef struct MapTarget:
 
 cdef struct Mapping:
     Mapping* next
+    Subscription* told          # makes the source known to leaf nodes
     char* source
     uint32_t source_size
     uint8_t literal
@@ -617,9 +682,14 @@ cdef struct Message:            # a message on its way, as views into the read b
     char* tail                  # " [reply] [header size] size CR LF"
     uint32_t tail_size
     uint8_t joined              # tail and body are one run of bytes
-    uint8_t from_route
-    char* queues                # from a route: the names in the line
+    uint8_t audience            # TO_ flags
+    uint8_t named               # only the groups in ``queues`` are served
+    uint8_t fresh               # is somebody waiting for the answer who subscribed just now? 0: not looked yet, 1 yes, 2 no
+    uint32_t origin             # number of the leaf cluster it came from; 0: none
+    char* queues                # from a server: the names in the line
     uint32_t queues_size
+    char* mapped_reply          # the reply as a gateway mapped it; ``reply`` is what clients see
+    uint32_t mapped_reply_size  # 0: it is not mapped
     uint8_t share               # receivers may hold the body by reference
     char* run                   # the whole delivery, composed once for receivers of one sid; NULL: none
     uint32_t run_size
@@ -664,9 +734,25 @@ cdef struct Configuration:
     int64_t route_write_deadline_ns
     int64_t route_retry_writes
     int64_t route_pool_size
+    int64_t gateway_ping_interval_ns
+    int64_t gateway_ping_max
+    int64_t gateway_write_deadline_ns
+    int64_t leaf_ping_interval_ns
+    int64_t leaf_ping_max
+    int64_t leaf_write_deadline_ns
     int64_t fast_producer_stall
     int64_t placeholder_accounts
+    int64_t literal_wildcards
     int64_t trace
+
+cdef struct Returning:          # a reply that a gateway mapped, and was given to a client; both texts follow the struct
+    Returning* next
+    Returning* newer
+    uint64_t link
+    uint64_t hash
+    int64_t until_ns
+    uint32_t size
+    uint32_t mapped_size
 
 cdef struct Core:
     Configuration configuration
@@ -699,6 +785,19 @@ cdef struct Core:
     uint32_t link_count
     Link* all_links
     Buffer routes               # links to other nodes that have joined
+    Buffer inbounds             # gateways that are told of interest
+    Buffer outbounds            # gateways that messages go to
+    char* gateway_name
+    uint32_t gateway_name_size
+    char gateway_prefix[24]     # _GR_.cccccc.ssssss. of this node
+    uint8_t has_gateways
+    Returning** returnings
+    Returning* oldest_returning
+    Returning* newest_returning
+    uint32_t returnings_count
+    Buffer returned             # a subject on its way back
+    Buffer origins              # leaf clusters, by number from 1
+    Origin* origin_buckets[ORIGIN_BUCKETS]
     int64_t clients
     Account** accounts
     uint32_t accounts_count
