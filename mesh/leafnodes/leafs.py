@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from gossamer.mesh.accounts.account import Account
 from gossamer.mesh.engine.events import Closed, Hello, Opened, PeerError, PeerInfo, Pong
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
@@ -30,6 +28,7 @@ from gossamer.mesh.leafnodes.voice import LeafVoice
 from gossamer.mesh.leafnodes.world import LeafEngine, LeafIdentity, LeafLog, LeafWatcher
 from gossamer.mesh.peers.compression import negotiates
 from gossamer.mesh.peers.engine_time import EngineTime
+from gossamer.mesh.peers.greeting import Placeholders
 from gossamer.mesh.peers.judge import Judge
 from gossamer.mesh.peers.route_world import Dialer, DialOutcome, Scheduler, Timer
 from gossamer.mesh.world import Clock, Disk, Randomness
@@ -53,13 +52,6 @@ class Nobody:
         """See LeafWatcher."""
 
 
-class Placeholders(Struct, frozen=True):
-    """The engine's marks in an INFO template."""
-
-    link_id: int
-    nonce: int
-
-
 class LeafNodes:
     """See the top of the file. ``clients`` and ``accounts`` are asked from ``start`` on only."""
 
@@ -76,7 +68,6 @@ class LeafNodes:
         judge: Callable[[], Judge],
         find_account: FindAccount,
         engine_time: EngineTime,
-        placeholders: Placeholders,
         max_payload: int,
         in_company: bool,
         clock: Clock,
@@ -96,7 +87,7 @@ class LeafNodes:
         self._dialer = dialer
         self._clients = clients
         self._find_account = find_account
-        self._placeholders = placeholders
+        self._placeholders: Placeholders | None = None
         self._clock = clock
         self._randomness = randomness
         self._log = log
@@ -127,9 +118,10 @@ class LeafNodes:
     def is_listening(self) -> bool:
         return self._listener != 0
 
-    def start(self, *, descriptor: int | None, host: str, port: int, listens: bool) -> None:
+    def start(self, *, descriptor: int | None, host: str, port: int, listens: bool, placeholders: Placeholders) -> None:
         """Listen on the bound socket (None: memory links only), reached at ``host:port``, if the node ``listens`` at
-        all; and dial the remotes."""
+        all; and dial the remotes. ``placeholders`` are the engine's marks in INFO."""
+        self._placeholders = placeholders
         self.configure_engine()
         self.voice.host, self.voice.port = host, port
         if listens:
@@ -421,4 +413,5 @@ class LeafNodes:
         self.watcher.joined(leaf)
 
     def _template(self) -> list[bytes | int]:
+        assert self._placeholders is not None, "there is a listener only after start"
         return self.voice.template(self._placeholders.link_id, self._placeholders.nonce)

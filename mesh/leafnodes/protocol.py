@@ -141,8 +141,8 @@ def members_said(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def info_line(members: dict[str, Any]) -> bytes:
-    """An INFO line, CR LF included."""
-    return b"INFO " + _encode(members_said(members)) + b"\r\n"
+    """An INFO line, CR LF included; the blank before it is nats-server's."""
+    return b"INFO " + _encode(members_said(members)) + b" \r\n"
 
 
 #: What stands for the link's number and nonce in an INFO that is made once for all links.
@@ -164,9 +164,9 @@ def connect_line(members: dict[str, Any]) -> bytes:
 
 def reply_info_line(client_id: int, compression: str) -> bytes:
     """What a solicitor answers to the first INFO before both sides switch to S2 (spec 2.2): only the mode is read."""
-    nothing: dict[str, Any] = {"server_id": "", "server_name": "", "version": "", "proto": 0, "go": "", "host": ""}
-    return b"INFO " + _encode(nothing | {"port": 0, "headers": False, "max_payload": 0, "client_id": client_id,
-                                         "compression": compression}) + b"\r\n"  # fmt: skip
+    members: dict[str, Any] = {"server_id": "", "server_name": "", "version": "", "proto": 0, "go": "", "host": ""}
+    members |= {"port": 0, "headers": False, "max_payload": 0, "client_id": client_id, "compression": compression}
+    return b"INFO " + _encode(members) + b" \r\n"
 
 
 def version_at_least(version: str, wanted: str) -> bool:
