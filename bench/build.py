@@ -5,14 +5,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "bench" / "load.pyx"
+BENCH = ROOT / "bench"
 PLACE = ROOT / "build" / "bench"
+MODULES = ("connections", "traffic", "load")
+FLAGS = ["-O3", "-Wno-unused-function", "-Wno-sign-compare"]
 
 
 def build() -> Path:
-    """Compile ``load.pyx`` if it is newer than what was built; return the folder to import it from."""
-    built = sorted(PLACE.glob("load.cpython-*.so"))
-    if built and built[0].stat().st_mtime >= SOURCE.stat().st_mtime:
+    """Compile the modules if a source is newer than what was built; return the folder to import them from."""
+    sources = [path for kind in ("*.pyx", "*.pxd", "*.h") for path in BENCH.glob(kind)]
+    built = [path for name in MODULES for path in PLACE.glob(f"{name}.cpython-*.so")]
+    newest = max(source.stat().st_mtime for source in sources)
+    if len(built) >= len(MODULES) and min(path.stat().st_mtime for path in built) >= newest:
         return PLACE
     # Imported here: a run with a generator that is built needs neither.
     from Cython.Build import cythonize
@@ -24,11 +28,11 @@ def build() -> Path:
     try:
         modules = cythonize(  # type: ignore[no-untyped-call]
             [
-                Extension(
-                    "load", ["bench/load.pyx"], extra_compile_args=["-O3", "-Wno-unused-function", "-Wno-sign-compare"]
-                )
+                Extension(name, [f"bench/{name}.pyx"], include_dirs=[str(BENCH)], extra_compile_args=FLAGS)
+                for name in MODULES
             ],
             build_dir=str(PLACE / "c"),
+            include_path=[str(BENCH)],
             quiet=True,
         )
         arguments = ["--quiet", "build_ext", "--force", "--build-lib", str(PLACE), "--build-temp", str(PLACE / "o")]
