@@ -4,23 +4,27 @@
 reverse order. Two ways of driving the engine: in its own thread on real sockets (a server), or by hand with ``step``
 (``stepped``: memory links only, for tests and simulation).
 
-What decides what: listeners and identity in ``life/``, clients in ``peers/``, accounts in ``accounts/``, routes by the
-``RouteManager``; this file only says who is told what.
+What decides what: listeners and identity in ``life/``, clients in ``peers/``, accounts in ``accounts/``, links to other
+servers by the managers of ``life/link_managers.py``; this file only says who is told what.
 """
 
 import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gossamer.mesh.accounts.registry import Accounts
 from gossamer.mesh.engine import events
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
+from gossamer.mesh.life.callout import make_desk
 from gossamer.mesh.life.client_listener import ClientListener
 from gossamer.mesh.life.engine_thread import EngineThread
 from gossamer.mesh.life.identity import Identity, make_identity
-from gossamer.mesh.life.pump import Pump
+from gossamer.mesh.life.link_managers import LABELS, LinkManagers
+from gossamer.mesh.life.pump import Handler, Pump
+from gossamer.mesh.life.routes import Routes
+from gossamer.mesh.life.surroundings import SteppedSurroundings, Surroundings
 from gossamer.mesh.logs.log import Log, Silence
 from gossamer.mesh.logs.redaction import redact_line
 from gossamer.mesh.monitor.process import ProcessorShare
@@ -29,6 +33,7 @@ from gossamer.mesh.peers.clients import Clients
 from gossamer.mesh.peers.engine_time import EngineTime
 from gossamer.mesh.peers.greeting import Greeting, Placeholders
 from gossamer.mesh.peers.judge import Judge
+from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.welcome import Welcome
 from gossamer.mesh.system.service import SystemService
 from gossamer.mesh.version import NATS_VERSION, VERSION
@@ -52,6 +57,7 @@ class Node:
     """Public: ``start``, ``stop``, ``step``, ``subscribe``, ``publish`` and the parts as attributes, once started."""
 
     engine: "Engine"
+    link_engine: "Engine"  # the same, as managers of server links use it
     identity: Identity
     accounts: Accounts
     judge: Judge
@@ -69,12 +75,15 @@ class Node:
         log: Log | None = None,
         engine: "Engine | None" = None,
         stepped: bool = False,
+        surroundings: Surroundings | None = None,
     ) -> None:
         """``engine``: another one than the compiled (tests). Nothing is opened before ``start``."""
         self.options = options
         self.world = world or real_world()
         self.journal = log or Log(self.world.clock, Silence())
-        self.routes: RouteManager | None = None
+        self.surroundings = surroundings or (SteppedSurroundings() if stepped else Surroundings())
+        self.links = LinkManagers()  # to other servers
+        self.neighbours = RouteNeighbours()
         self.monitor: MonitorSite | None = None
         self.system: SystemService | None = None
         self.resolving: Resolving | None = None  # operator mode only
@@ -83,7 +92,6 @@ class Node:
         self.config_loaded_ns = 0
         self.running = False
         self.lame_duck = False
-        self.cluster_socket: BoundSocket | None = None
         self.stale: Counter[int] = Counter()  # stale connections by link kind
         self.failure: asyncio.Future[None] | None = None
         self._given_engine = engine
@@ -101,16 +109,12 @@ class Node:
         self.failure = asyncio.get_running_loop().create_future()
         client_socket = None if self._stepped else bind(options.host, options.port)
         try:
-            if options.cluster is not None and not self._stepped:
-                self.cluster_socket = bind(
-                    options.cluster.host, options.cluster.port, what="cluster port", option="cluster port"
-                )
             await self._make_resolving()
             self._make_parts(client_socket)
         except BaseException:
-            for made in (client_socket, self.cluster_socket):
-                if made is not None:
-                    os.close(made.descriptor)
+            if client_socket is not None:
+                os.close(client_socket.descriptor)
+            self.links.abandon()
             if self.resolving is not None:
                 await self.resolving.stop()
             raise
@@ -136,8 +140,7 @@ class Node:
         self.running = False
         self.journal.info("Initiating Shutdown...")
         self.listener.close()
-        if self.routes is not None:
-            self.routes.stop_accepting()
+        self.links.stop_dialling()
         if self.system is not None:
             self.system.stop()
         if self.resolving is not None:
@@ -147,8 +150,7 @@ class Node:
         if not ending:
             for client in self.clients:
                 self.engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
-        if self.routes is not None:
-            self.routes.stop()
+        self.links.stop()
         if self.monitor is not None:
             await self.monitor.stop()
         self.pump.stop()
@@ -207,7 +209,18 @@ class Node:
 
     @property
     def cluster_name(self) -> str:
-        return self.routes.cluster_name if self.routes is not None else ""
+        return self.links.cluster_name
+
+    @property
+    def routes(self) -> "RouteManager | None":
+        links = self.links.of(LinkKind.ROUTE)
+        return links.manager if isinstance(links, Routes) else None
+
+    @property
+    def cluster_socket(self) -> BoundSocket | None:
+        """Where routes come in."""
+        links = self.links.of(LinkKind.ROUTE)
+        return links.bound if links is not None else None
 
     def own_urls(self) -> tuple[str, ...]:
         """``host:port`` under which clients reach this node."""
@@ -240,7 +253,8 @@ class Node:
             self.listener.refresh()
             self.clients.announce()
 
-    def _cluster_renamed(self, name: str) -> None:
+    def cluster_renamed(self, name: str) -> None:
+        """A name made up has given way to another one."""
         if self.welcome.change(cluster=name):
             self.listener.refresh()
         if self.sharing is not None:
@@ -252,7 +266,7 @@ class Node:
         self.identity = make_identity(options.server_name, world.randomness)
         self.judge = Judge(options.authorization, world.clock, self.resolving.live if self.resolving else None)
         self.started_ns = self.config_loaded_ns = world.clock.wall_ns()
-        self.processor = ProcessorShare(world.clock.monotonic_ns())
+        self.processor = self.surroundings.processor(world.clock.monotonic_ns())
         if self._given_engine is not None:
             self.engine = self._given_engine
             places = Placeholders(0, 1, 2)
@@ -262,7 +276,8 @@ class Node:
             self.engine = core.Engine(seed=world.randomness.engine_seed())
             places = Placeholders(core.LINK_ID, core.PEER_HOST, core.NONCE)
         self.configure_engine(options)
-        self.routes = self._make_routes()
+        self.link_engine = self.surroundings.link_engine(self.engine)
+        self.links.make(self)
         pinned = self.routes.pins_system_account if self.routes is not None else False
         self.accounts = Accounts(
             self.engine, options.authorization, system=self.judge.system_account, pinned_system=pinned
@@ -295,42 +310,9 @@ class Node:
             log=self.journal,
             headers=not options.no_header_support,
         )
-        self._make_callout()
+        self.judge.desk = make_desk(self)
         self.listener = ClientListener(self.engine, self.welcome, self.judge, port)
         self.pump = Pump(self.engine, world.clock, self._handlers(), self._failed)
-
-    def _make_callout(self) -> None:
-        """Where a callout service may have to decide about somebody: who asks it."""
-        settings = self.options.authorization
-        if settings.callout is None and not settings.operator_mode:
-            return
-        from gossamer.auth.claims.callout import ServerIdentity
-        from gossamer.mesh.peers.callout import CalloutDesk, unknown_parts
-
-        for text in unknown_parts(settings):
-            self.journal.error(text)
-
-        def server() -> ServerIdentity:
-            return ServerIdentity(
-                name=self.name,
-                host=self.options.host,
-                id=self.identity.server_id,
-                version=NATS_VERSION,
-                cluster=self.cluster_name,
-                tags=self.options.server_tags,
-            )
-
-        self.judge.desk = CalloutDesk(
-            self.engine,
-            self.accounts,
-            self.subscribe,
-            signer=self.identity.signer,
-            curve=self.identity.curve,
-            server=server,
-            clock=self.world.clock,
-            randomness=self.world.randomness,
-            log=self.journal,
-        )
 
     async def _make_resolving(self) -> None:
         """Operator mode: where accounts come from. Raises ValueError for a resolver that cannot work."""
@@ -349,34 +331,6 @@ class Node:
                 await self.resolving.stop()
             raise ValueError(str(error)) from error
         self.resolving.live.changed = AccountChanges(self)
-
-    def _make_routes(self) -> "RouteManager | None":
-        cluster = self.options.cluster
-        if cluster is None:
-            return None
-        from gossamer.mesh.peers.route_dialer import LoopDialer, LoopScheduler
-        from gossamer.mesh.peers.route_manager import RouteManager
-        from gossamer.mesh.peers.route_world import RouteIdentity
-
-        loop = asyncio.get_running_loop()
-        return RouteManager(
-            RouteIdentity(
-                server_id=self.identity.server_id,
-                server_name=self.identity.server_name,
-                version=NATS_VERSION,
-                max_payload=self.options.limits.max_payload,
-                system_account=self.judge.system_account,
-            ),
-            cluster,
-            self.engine,
-            LoopScheduler(loop),
-            LoopDialer(loop, self.world.randomness),
-            self.set_cluster_urls,
-            self.journal,
-            randomness=self.world.randomness,
-            on_cluster_name_changed=self._cluster_renamed,
-            account_exists=lambda name: self.accounts.find(name) is not None,
-        )
 
     def configure_engine(self, options: Options) -> None:
         """Program all limits, at the start and after a reload."""
@@ -403,11 +357,7 @@ class Node:
         if not self._stepped:
             self._thread = EngineThread(self.engine, lambda error: _tell(loop, self._engine_ended, error))
             self.pump.start(loop)
-        if self.routes is not None:
-            descriptor = self.cluster_socket.descriptor if self.cluster_socket is not None else None
-            port = self.cluster_socket.port if self.cluster_socket is not None else 0
-            urls = () if self.options.cluster is None or self.options.cluster.no_advertise else self.own_urls()
-            self.routes.start(descriptor=descriptor, port=port, client_urls=urls)
+        self.links.start()
         self._start_system()
         self._start_sharing()
         self.listener.open(client_socket.descriptor if client_socket is not None else None)
@@ -444,11 +394,12 @@ class Node:
             self.journal.info(f"Using configuration file: {self.options.config_file} ({self.options.config_digest})")
         if client_socket is not None:
             self.journal.info(f"Listening for client connections on {client_socket.address}")
-        if self.cluster_socket is not None:
-            self.journal.info(f"Listening for route connections on {self.cluster_socket.address}")
+        for each in self.links:
+            for line in each.greetings():
+                self.journal.info(line)
 
     # --- events -------------------------------------------------------------------------------------------------
-    def _handlers(self) -> dict[type, Callable[[Any], None]]:
+    def _handlers(self) -> dict[type, Handler]:
         return {
             events.Opened: self._opened,
             events.Hello: self._hello,
@@ -457,9 +408,9 @@ class Node:
             events.Message: self._message,
             events.Output: self._output,
             events.Trace: self._trace,
-            events.PeerInfo: self._of_route,
+            events.PeerInfo: self.links.on_event,
             events.PeerError: self._peer_error,
-            events.Pong: self._of_route,
+            events.Pong: self.links.on_event,
             events.AccountSeen: self._account_seen,
         }
 
@@ -467,33 +418,29 @@ class Node:
         if event.kind == LinkKind.CLIENT:
             self.clients.opened(event)
         else:
-            self._of_route(event)
+            self.links.on_event(event)
 
     def _hello(self, event: events.Hello) -> None:
         if self.clients.find(event.link) is not None:
             self.clients.hello(event)
         else:
-            self._of_route(event)
+            self.links.on_event(event)
 
     def _closed(self, event: events.Closed) -> None:
-        client = self.clients.find(event.link) is not None
-        if event.reason == CloseReason.STALE_CONNECTION:
-            self.stale[LinkKind.CLIENT if client else LinkKind.ROUTE] += 1
-        if client:
+        kind: LinkKind | None = LinkKind.CLIENT
+        if self.clients.find(event.link) is not None:
             self.clients.ended(event)
         else:
-            self._of_route(event)
-            if self.system is not None:
+            kind = self.links.on_event(event)
+            if kind is LinkKind.ROUTE and self.system is not None:
                 self.system.route_ended()
-
-    def _of_route(self, event: events.Event) -> None:
-        if self.routes is not None:
-            self.routes.on_event(event)
+        if kind is not None and event.reason == CloseReason.STALE_CONNECTION:
+            self.stale[kind] += 1
 
     def _peer_error(self, event: events.PeerError) -> None:
         client = self.clients.find(event.link)
         if client is None:
-            self._of_route(event)
+            self.links.on_event(event)
         else:
             self.journal.error(f"{client.label} - Client Error {event.text.decode('utf-8', 'replace')}")
 
@@ -511,14 +458,18 @@ class Node:
 
     def _trace(self, event: events.Trace) -> None:
         client = self.clients.find(event.link)
-        label = client.label if client is not None else f"rid:{event.link}"
+        label = client.label if client is not None else self._label(event.link)
         arrow = "->>" if event.outbound else "<<-"
         self.journal.trace(f"{label} - {arrow} [{redact_line(event.line)}]")
 
     def _account_seen(self, event: events.AccountSeen) -> None:
         kept = "kept for its first user" if event.kept else "ignored"
         name = event.name.decode("utf-8", "replace")
-        self.journal.debug(f"rid:{event.link} - Interest for unknown account {name}: {kept}")
+        self.journal.debug(f"{self._label(event.link)} - Interest for unknown account {name}: {kept}")
+
+    def _label(self, link: int) -> str:
+        """Of a link to another server, for log lines."""
+        return f"{LABELS[self.links.kind_of(link) or LinkKind.ROUTE]}:{link}"
 
     def _failed(self, error: Exception) -> None:
         """A handler raised: a bug of ours. The event is lost, the node goes on."""

@@ -24,8 +24,7 @@ async def leave(node: "Node") -> None:
     node.clients.leaving = True
     if not len(node.clients):
         return
-    if node.routes is not None:
-        node.routes.lame_duck()
+    node.links.lame_duck()
     if node.system is not None:
         node.system.lame_duck()
     node.announce_lame_duck()

@@ -21,7 +21,7 @@ SLICE_NS = 3_000_000
 #: Events between two looks at the clock.
 _STRIDE = 16
 
-Handler = Callable[[Any], None]
+Handler = Callable[[Any], object]
 
 
 class Pump:

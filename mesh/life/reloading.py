@@ -77,8 +77,8 @@ async def apply(node: "Node", now: Options) -> None:
     except ValueError as error:
         raise ReloadRefused(str(error)) from error
     try:
+        node.links.check(now)
         change_log(node.journal, before.logging, now.logging, node.world)
-        _follow_cluster(node, now, paths)
     except (FileTrouble, ValueError) as error:
         judge.stop()
         raise ReloadRefused(str(error)) from error
@@ -89,6 +89,7 @@ async def apply(node: "Node", now: Options) -> None:
     judge.desk = old_judge.desk
     node.clients.judge = judge
     _follow_address(node, now, judge)
+    node.links.change(now, paths)
     gone = node.accounts.apply(now.authorization)
     if node.resolving is not None:
         node.resolving.follow(now.authorization)
@@ -98,11 +99,6 @@ async def apply(node: "Node", now: Options) -> None:
     _enforce_counts(node, now, paths)
     node.config_loaded_ns = node.world.clock.wall_ns()
     _tell(node, changes)
-
-
-def _follow_cluster(node: "Node", now: Options, paths: set[str]) -> None:
-    if node.routes is not None and now.cluster is not None and any(path.startswith("cluster.") for path in paths):
-        node.routes.reload(now.cluster)
 
 
 def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
@@ -118,8 +114,6 @@ def _follow_address(node: "Node", now: Options, judge: Judge) -> None:
         nonces=judge.wants_nonce,
     )
     node.listener.refresh(judge)
-    if node.routes is not None and now.cluster is not None and not now.cluster.no_advertise:
-        node.routes.set_client_urls(node.own_urls())
 
 
 async def _judge_again(node: "Node", gone: set[str], old: Judge, paths: set[str]) -> None:

@@ -60,8 +60,9 @@ def ports(node: "Node") -> dict[str, list[str]]:
     found = {"nats": _urls("nats", options.host, node.listener.port, disk)}
     if node.monitor is not None:
         found["monitoring"] = _urls("http", options.monitor.host or options.host, node.monitor.port, disk)
-    if node.cluster_socket is not None:
-        found["cluster"] = _urls("nats", node.cluster_socket.host, node.cluster_socket.port, disk)
+    for links in node.links:
+        if links.service and links.bound is not None:
+            found[links.service] = _urls("nats", links.bound.host, links.bound.port, disk)
     return found
 
 

@@ -1,22 +1,23 @@
 """A host with a node on it: the production node, with its surroundings replaced.
 
-``SimulatedNode`` differs from ``Node`` only in what it is handed: routes dial through the simulated network, and the
-processor's load is none. ``Member`` is the machine: it drives the node's ticks, crashes and restarts it, and keeps its
-disk. A tick comes a few microseconds after somebody asked for something; the control plane sees the events of a tick
-some time later still, as with two threads.
+``SimulatedNode`` differs from ``Node`` only in what it is handed (``_RouteSide``): server links go through the
+simulated network, and the processor's load is none. ``Member`` is the machine: it drives the node's ticks, crashes and
+restarts it, and keeps its disk. A tick comes a few microseconds after somebody asked for something; the control plane
+sees the events of a tick some time later still, as with two threads.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from gossamer.mesh.engine.core import Engine
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.life.lame_duck import leave
+from gossamer.mesh.life.surroundings import SteppedSurroundings
 from gossamer.mesh.logs.log import Log
 from gossamer.mesh.monitor.process import ProcessorShare
 from gossamer.mesh.node import Node
 from gossamer.mesh.options.options import Options
-from gossamer.mesh.peers.route_manager import RouteManager
-from gossamer.mesh.peers.route_world import DialOutcome, RouteIdentity, Timer
+from gossamer.mesh.peers.route_world import Dialer, DialOutcome, Scheduler, Timer
 from gossamer.mesh.sim.chance import Chance
 from gossamer.mesh.sim.clock import SimulatedClock
 from gossamer.mesh.sim.disk import SimulatedDisk
@@ -25,8 +26,7 @@ from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.network import Network
 from gossamer.mesh.sim.topology import CLIENT_PORT, ROUTE_PORT, Place, Topology
 from gossamer.mesh.sim.wire import End
-from gossamer.mesh.version import NATS_VERSION
-from gossamer.mesh.world import World
+from gossamer.mesh.world import Randomness, World
 from gossamer.mesh.world.listening import BoundSocket
 
 #: From a call to the tick that carries it out, and from a tick to the control plane's turn, at most.
@@ -57,24 +57,44 @@ class _Scheduler:
         return self._loop.after_ns(delay_ns, callback)
 
 
-class _RouteSide:
-    """The dialer of a node's routes, and the engine as routes use it: a descriptor is the number of a connection."""
+class _RouteSide(SteppedSurroundings):
+    """The surroundings of a node's server links, their dialer, and the engine as they use it: a descriptor is the
+    number of a connection."""
 
     def __init__(self, member: "Member", engine: SteppedEngine) -> None:
         self._member = member
         self._engine = engine
         self._dialled: dict[int, End] = {}
-        self.listener = 0
+        self._kinds: dict[int, int] = {}  # by listener
+        self.listeners: dict[int, int] = {}  # by kind of link
+
+    def processor(self, now_ns: int) -> ProcessorShare:
+        return _Idle(now_ns)
+
+    def link_engine(self, engine: Engine) -> Engine:
+        return self  # type: ignore[return-value]
+
+    def bind(self, host: str, port: int, *, what: str, option: str) -> BoundSocket:
+        # Only its number is used: what this node says others should dial.
+        return BoundSocket(-1, host, port if port > 0 else ROUTE_PORT)
+
+    def scheduler(self) -> Scheduler:
+        return _Scheduler(self._member.loop)
+
+    def dialer(self, randomness: Randomness) -> Dialer:
+        return self
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._engine, name)
 
-    def listen(self, descriptor: int | None, **named: object) -> int:
-        self.listener = self._engine.listen(None, **named)  # type: ignore[arg-type]
-        return self.listener
+    def listen(self, descriptor: int | None, *, kind: int, **named: object) -> int:
+        listener = self._engine.listen(None, kind=kind, **named)  # type: ignore[arg-type]
+        self.listeners[kind] = listener
+        self._kinds[listener] = kind
+        return listener
 
     def close_listener(self, listener: int) -> None:
-        self.listener = 0
+        self.listeners.pop(self._kinds.pop(listener, -1), None)
         self._engine.close_listener(listener)
 
     def adopt(
@@ -104,38 +124,8 @@ class SimulatedNode(Node):
     """See the top of the file."""
 
     def __init__(self, member: "Member", options: Options, world: World, log: Log, engine: SteppedEngine) -> None:
-        super().__init__(options, world, log=log, engine=engine, stepped=True)
-        self._member = member
         self.route_side = _RouteSide(member, engine)
-        # Only its number is used: what this node says others should dial.
-        self.cluster_socket = BoundSocket(-1, options.host, ROUTE_PORT)
-
-    def _make_parts(self, client_socket: BoundSocket | None) -> None:
-        super()._make_parts(client_socket)
-        self.processor = _Idle(0)
-
-    def _make_routes(self) -> RouteManager | None:
-        cluster = self.options.cluster
-        if cluster is None:
-            return None
-        return RouteManager(
-            RouteIdentity(
-                server_id=self.identity.server_id,
-                server_name=self.identity.server_name,
-                version=NATS_VERSION,
-                max_payload=self.options.limits.max_payload,
-                system_account=self.judge.system_account,
-            ),
-            cluster,
-            self.route_side,  # type: ignore[arg-type]
-            _Scheduler(self._member.loop),
-            self.route_side,
-            self.set_cluster_urls,
-            self.journal,
-            randomness=self.world.randomness,
-            on_cluster_name_changed=self._cluster_renamed,
-            account_exists=lambda name: self.accounts.find(name) is not None,
-        )
+        super().__init__(options, world, log=log, engine=engine, stepped=True, surroundings=self.route_side)
 
     def receive(self, link: int, receiver: Callable[[bytes, bool], None]) -> None:
         """Have the output of a memory link brought there."""
@@ -235,16 +225,14 @@ class Member:
         # ``Node.stop`` destroys the engine at once, which in a process has written by then: tick by hand before.
         node.running = False
         node.listener.close()
-        if node.routes is not None:
-            node.routes.stop_accepting()
+        node.links.stop_dialling()
         if node.system is not None:
             node.system.stop()
         if node.sharing is not None:
             node.sharing.stop()
         for client in node.clients:
             engine.close(client.link, reason=CloseReason.SERVER_SHUTDOWN)
-        if node.routes is not None:
-            node.routes.stop()
+        node.links.stop()
         for _ in range(3):
             self._step()
             node.pump.finish()
@@ -257,8 +245,7 @@ class Member:
         node = self.node
         node.running = False
         node.pump.stop()
-        if node.routes is not None:
-            node.routes.stop_accepting()  # its timers must not fire in the dead
+        node.links.stop_dialling()  # its timers must not fire in the dead
         if node.system is not None:
             node.system.stop()
         if node.sharing is not None:
@@ -338,10 +325,10 @@ class Member:
 
     def _accept_route(self, end: End, host: str) -> None:
         node, engine = self.node, self._engine
-        if node is None or engine is None or not node.route_side.listener:
+        listener = node.route_side.listeners.get(LinkKind.ROUTE, 0) if node is not None else 0
+        if engine is None or not listener:
             end.finish()
             return
-        listener = node.route_side.listener
         self.join(engine.open(kind=LinkKind.ROUTE, listener=listener, host=host, port=end.number), end)
 
     # --- ticks ----------------------------------------------------------------------------------------------------
