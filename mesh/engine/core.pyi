@@ -174,7 +174,7 @@ class Engine:
     ) -> None:
         """Register and un-park. Inbound (accepted): the interest of the whole cluster is announced, all queue interest
         first, then account by account between the commands 2 and 3; its messages are taken. Outbound (solicited): its
-        interest is taken, messages go there. INFO lines with gateway_cmd 2 and 3 are the engine's own affair; all others
+        interest is taken, messages go there. INFO lines with gateway_cmd 2 and 3 are the engine's own affair; others
         are ``PeerInfo`` events. An inbound's RS+ or RS- closes it, A+ and A- are ignored."""
     def gateway_accounts(self, link: int) -> list[GatewayAccount]:
         """What is known of each account on a gateway link; empty for other links and those that are gone."""

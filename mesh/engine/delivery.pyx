@@ -77,7 +77,6 @@ from gossamer.mesh.engine.types cimport (
     Buffer,
     Core,
     Entry,
-    Group,
     Link,
     Mail,
     MatchGroup,

@@ -109,7 +109,7 @@ class Trace(NamedTuple):
 
 
 class AccountSeen(NamedTuple):
-    """A route or gateway announced interest for an account nobody had programmed: ``placeholders`` says whether it was kept."""
+    """A route or gateway announced interest for an account nobody had programmed: ``kept`` says whether it was kept."""
 
     account: int
     name: bytes

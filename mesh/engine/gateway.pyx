@@ -14,10 +14,10 @@ from libc.string cimport memcmp, memcpy, strlen
 from gossamer.mesh.engine.accounts cimport account_from_route
 from gossamer.mesh.engine.announce cimport announce_one
 from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
-from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, buffer_room
+from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer
 from gossamer.mesh.engine.output cimport link_doom, output_add
 from gossamer.mesh.engine.parsing cimport Text, split, violation
-from gossamer.mesh.engine.subject cimport matches, subject_wildcard
+from gossamer.mesh.engine.subject cimport matches
 from gossamer.mesh.engine.subscriptions cimport (
     enter,
     list_add,

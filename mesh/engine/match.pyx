@@ -266,7 +266,7 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     cdef uint32_t starts[MAX_TOKENS]
     cdef uint32_t tokens = tokenize(subject, size, starts)
     cdef Terminal** terminals
-    cdef uint32_t terminal_count, i, j, k, members
+    cdef uint32_t terminal_count, i, j, members
     cdef Group* group
     cdef Subscription* one
     cdef Subscription** to
@@ -336,7 +336,6 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     to = <Subscription**>(entry.groups + entry.group_count)
     pairs = <void**>core.scratch_members.data
     scratch = <MatchGroup*>core.scratch_groups.data
-    k = 0
     for i in range(entry.group_count):
         entry.groups[i] = scratch[i]
         entry.groups[i].members = to

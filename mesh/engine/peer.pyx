@@ -73,8 +73,8 @@ cdef void show_acknowledged_subject(Core* core, Message* message) noexcept nogil
 
 
 cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t with_headers, uint8_t leaf) noexcept nogil:
-    """RMSG, HMSG, LMSG; ``leaf``: the origin cluster stands first. Returns ``at`` when more bytes are needed or the link
-    was doomed."""
+    """RMSG, HMSG, LMSG; ``leaf``: the origin cluster stands first. Returns ``at`` when more bytes are needed or the
+    link was doomed."""
     cdef char* line = at + 5
     cdef char* stop = <char*>memchr(line, 10, end - line)
     cdef char* finish
@@ -405,8 +405,8 @@ cdef char* parse_peer(Core* core, Link* link, char* at, char* end) noexcept nogi
     link.more = 0
     while at < end and (link.state == STATE_OPEN or link.state == STATE_AWAIT_INFO or link.state == STATE_NEW):
         first = at[0] | 32
-        if link.state == STATE_NEW and first != 99 and not (first == 105 and link.listener != NULL
-                                                             and link.listener.info_first):
+        if link.state == STATE_NEW and first != 99 \
+                and not (first == 105 and link.listener != NULL and link.listener.info_first):
             link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
             return at
         verb = verb_size(at, end - at)

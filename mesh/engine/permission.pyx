@@ -3,8 +3,8 @@
 
 Lists are short and verdicts are kept in match entries, so a list is walked once per subject and permission set, not
 once per message. The rules are those of spec auth section 15, with the safe reading of 26.1: a subscription must be
-contained in an allow entry (or as nats-server reads it, if so configured). Deny entries read the subscription's text as a literal, as nats-server does; what they
-leave through is filtered at delivery.
+contained in an allow entry (or as nats-server reads it, if so configured). Deny entries read the subscription's text as
+a literal, as nats-server does; what they leave through is filtered at delivery.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

@@ -141,8 +141,9 @@ cdef uint8_t goes_to(Subscription* one, Message* message, Entry* entry) noexcept
     cdef Link* link = one.link
     if not message.audience & (1 << one.remote) or link.special & SPECIAL_CLOSING or link == message.source:
         return 0
-    if message.origin and (one.origin == message.origin or (link.kind == KIND_LEAF
-                                                             and link.route.origin == message.origin)):
+    if message.origin and one.origin == message.origin:
+        return 0
+    if message.origin and link.kind == KIND_LEAF and link.route.origin == message.origin:
         return 0
     return link.kind != KIND_LEAF or may_send(link, entry, message.subject, message.subject_size)
 

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Subscriptions: made, found by sid, ended; of clients, of routes and of the control plane.
 
-Every change goes through ``enter`` and ``subscription_end``, which keep the trie, the match cache and what other servers
-have been told in step.
+Every change goes through ``enter`` and ``subscription_end``, which keep the trie, the match cache and what other
+servers have been told in step.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t

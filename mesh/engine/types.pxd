@@ -258,7 +258,7 @@ cdef struct Origin:             # a leaf cluster's name, which follows the struc
     uint32_t number
     uint32_t size
 
-cdef struct Refused:            # a subject that a gateway does not want, in optimistic mode; its text follows the struct
+cdef struct Refused:            # a subject a gateway does not want, in optimistic mode; its text follows the struct
     Refused* next
     uint64_t hash
     uint32_t size
@@ -684,7 +684,7 @@ cdef struct Message:            # a message on its way, as views into the read b
     uint8_t joined              # tail and body are one run of bytes
     uint8_t audience            # TO_ flags
     uint8_t named               # only the groups in ``queues`` are served
-    uint8_t fresh               # is somebody waiting for the answer who subscribed just now? 0: not looked yet, 1 yes, 2 no
+    uint8_t fresh               # did who waits for the answer subscribe just now? 0: not looked yet, 1 yes, 2 no
     uint32_t origin             # number of the leaf cluster it came from; 0: none
     char* queues                # from a server: the names in the line
     uint32_t queues_size
