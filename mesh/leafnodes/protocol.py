@@ -170,12 +170,12 @@ def reply_info_line(client_id: int, compression: str) -> bytes:
 
 
 def version_at_least(version: str, wanted: str) -> bool:
-    """Both as ``2.9.0`` or ``v2.9.0-beta``; what cannot be read is older than everything."""
-    return _numbers(version) >= _numbers(wanted)
+    """As ``2.9.0`` or ``2.9.0-beta``; what cannot be read is older than everything."""
+    return _numbers(version) >= _numbers(wanted.removeprefix("v"))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    core = version.removeprefix("v").partition("-")[0].partition("+")[0]
+    core = version.partition("-")[0].partition("+")[0]
     parts = core.split(".")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
         return (-1,)

@@ -36,7 +36,7 @@ class LeafLinks:
     """A ``LinkManager``. ``leafs`` is the part that knows the protocol."""
 
     kind = LinkKind.LEAF
-    service = "leafnodes"
+    service = ""  # nats-server does not tell it in the ports file either
     cluster_name = ""
 
     def __init__(self, node: "Node", options: LeafNodeOptions) -> None:

@@ -188,4 +188,12 @@ class LinkManagers:
 def _makers() -> "tuple[Callable[[Node], LinkManager | None], ...]":
     from gossamer.mesh.life.routes import make_routes
 
-    return (make_routes,)
+    return (make_routes, _make_leafnodes)
+
+
+def _make_leafnodes(node: "Node") -> LinkManager | None:
+    if node.options.leafnodes is None:
+        return None
+    from gossamer.mesh.life.leafnodes import make_leafnodes
+
+    return make_leafnodes(node)

@@ -40,7 +40,7 @@ class MonitorSite:
             "/subsz": lambda query: _json(subsz.subsz(node, subsz.options_from_query(query))),
             "/routez": lambda query: _json(routez.from_query(node, query)),
             "/gatewayz": lambda query: _json(leafz.gatewayz(node)),
-            "/leafz": lambda query: _json(leafz.leafz(node)),
+            "/leafz": lambda query: _json(leafz.from_query(node, query)),
             "/accountz": lambda query: _json(accountz.from_query(node, query)),
             "/accstatz": lambda query: _json(accstatz.from_query(node, query)),
             "/healthz": self._healthz,

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.monitor.formats import seconds, timestamp, uptime
+from gossamer.mesh.monitor.leafz import leaf_nodes
 from gossamer.mesh.monitor.process import cores, resident_bytes
 from gossamer.mesh.peers.greeting import PROTOCOL, TOOLCHAIN
 from gossamer.mesh.version import NATS_VERSION
@@ -64,7 +65,7 @@ def _blocks(node: "Node") -> dict[str, Any]:
     return {
         "cluster": _cluster(node, cluster) if cluster is not None else {},
         "gateway": {},
-        "leaf": {},
+        "leaf": _leaf(node),
         "mqtt": {},
         "websocket": {},
         "jetstream": {},
@@ -90,6 +91,28 @@ def _cluster(node: "Node", options: "ClusterOptions") -> dict[str, Any]:
     return fields
 
 
+def _leaf(node: "Node") -> dict[str, Any]:
+    leafs, options = leaf_nodes(node), node.options.leafnodes
+    if leafs is None or options is None:
+        return {}
+    fields: dict[str, Any] = {}
+    if options.port:
+        fields = {"host": options.host, "port": leafs.voice.port, "auth_timeout": seconds(options.auth_timeout_ns)}
+        fields["tls_timeout"] = 2
+    remotes = []
+    for remote in options.remotes:
+        entry: dict[str, Any] = {"local_account": remote.account, "tls_timeout": 2}
+        urls = [urlsplit(url if "://" in url else f"nats-leaf://{url}") for url in remote.urls]
+        entry["urls"] = [join_address(url.hostname or "", url.port or 7422) for url in urls]
+        if remote.deny_imports or remote.deny_exports:
+            lists = {"imports": remote.deny_imports, "exports": remote.deny_exports}
+            entry["deny"] = {name: list(value) for name, value in lists.items() if value}
+        remotes.append(entry)
+    if remotes:
+        fields["remotes"] = remotes
+    return fields
+
+
 def _state(node: "Node") -> dict[str, Any]:
     clock = node.world.clock
     now_ns = clock.wall_ns()
@@ -108,7 +131,7 @@ def _state(node: "Node") -> dict[str, Any]:
         "total_connections": node.clients.total,
         "routes": len(rows),
         "remotes": node.routes.remotes if node.routes is not None else 0,
-        "leafnodes": 0,
+        "leafnodes": len(leafs.table) if (leafs := leaf_nodes(node)) is not None else 0,
         "in_msgs": totals.in_messages,
         "out_msgs": totals.out_messages,
         "in_bytes": totals.in_bytes,

@@ -1,0 +1,61 @@
+"""Servers with a port for leaf nodes, raw peers of both roles, and both kinds of server."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gossamer.mesh.testing import plugin
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from leaf_peers import FakeHub, LeafPeer, leaf_address
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.is_registered(plugin):
+        config.pluginmanager.register(plugin, "gossamer")
+
+
+@pytest.fixture
+def attach() -> Iterator[Callable[..., LeafPeer]]:
+    """Call with a server that has a leaf node port: a raw connection to it, of which nothing is read."""
+    opened: list[LeafPeer] = []
+
+    def connect(server: Any, **arguments: Any) -> LeafPeer:
+        peer = LeafPeer(leaf_address(server), **arguments)
+        opened.append(peer)
+        return peer
+
+    yield connect
+    for peer in opened:
+        peer.close()
+
+
+@pytest.fixture
+def leaf(attach: Callable[..., LeafPeer]) -> Callable[..., LeafPeer]:
+    """Call with a server and fields of CONNECT: a leaf node that has joined; its interest is not read yet."""
+
+    def connect(server: Any, **fields: Any) -> LeafPeer:
+        peer = attach(server)
+        peer.join(**fields)
+        return peer
+
+    return connect
+
+
+@pytest.fixture
+def fake_hub() -> Iterator[Callable[..., FakeHub]]:
+    """Call for a listening hub."""
+    made: list[FakeHub] = []
+
+    def make(**arguments: Any) -> FakeHub:
+        hub = FakeHub(**arguments)
+        made.append(hub)
+        return hub
+
+    yield make
+    for hub in made:
+        hub.close()
