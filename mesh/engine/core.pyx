@@ -332,6 +332,8 @@ cdef class Engine:
         buffer_free(&core.line)
         buffer_free(&core.line_other)
         buffer_free(&core.shadow_line)
+        buffer_free(&core.leaf_shadows)
+        buffer_free(&core.leaf_subjects)
         buffer_free(&core.mapped)
         buffer_free(&core.raw)
         buffer_free(&core.packed)

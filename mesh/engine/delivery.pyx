@@ -77,6 +77,7 @@ from gossamer.mesh.engine.types cimport (
     Buffer,
     Core,
     Entry,
+    LeafShadow,
     Link,
     Mail,
     MatchGroup,
@@ -281,23 +282,50 @@ cdef uint8_t deliver_shadow(Core* core, Subscription* shadow, Message* message, 
     renamed.run = NULL
     renamed.account = shadow.shadow_of.account
     if shadow.shadow_of.remote:
-        return deliver_leaf(core, shadow.shadow_of, &renamed)
+        return note_leaf(core, shadow.shadow_of, &renamed)
     compose_in(&core.shadow_line, &renamed)
     return deliver(core, shadow.shadow_of, &renamed)
 
 
-cdef uint8_t deliver_leaf(Core* core, Subscription* one, Message* message) noexcept nogil:
-    """To a leaf node whose subscription a stream import feeds."""
-    message.queues_size = 0
+cdef uint8_t note_leaf(Core* core, Subscription* one, Message* message) noexcept nogil:
+    """A leaf node whose subscription a stream import feeds: it gets one line, when all its groups are known."""
+    cdef LeafShadow noted
     if not goes_to(one, message, NULL):
         return 0
-    if one.group != NULL:
-        one.link.route.picked_count = 0
-        core.message_sequence += 1
-        if not pick_remote(core, one, one.group, message, NULL):
-            return 0
-    write_server(core, one.link, message)
+    noted.of = one
+    noted.subject = <uint32_t>core.leaf_subjects.size
+    noted.subject_size = message.subject_size
+    buffer_add(&core.leaf_subjects, message.subject, message.subject_size)
+    buffer_add(&core.leaf_shadows, &noted, sizeof(noted))
     return 1
+
+
+cdef void deliver_leafs(Core* core, Message* message) noexcept nogil:
+    """The leaf nodes noted: one line for each and each of its names for the subject."""
+    cdef LeafShadow* noted = <LeafShadow*>core.leaf_shadows.data
+    cdef uint32_t count = <uint32_t>(core.leaf_shadows.size // sizeof(LeafShadow))
+    cdef Message renamed = message[0]
+    cdef uint32_t i, j
+    cdef Link* link
+    for i in range(count):
+        if noted[i].of == NULL:
+            continue
+        link = noted[i].of.link
+        renamed.subject = core.leaf_subjects.data + noted[i].subject
+        renamed.subject_size = noted[i].subject_size
+        renamed.account = noted[i].of.account
+        link.route.picked_count = 0
+        for j in range(i, count):
+            if noted[j].of == NULL or noted[j].of.link != link or noted[j].subject_size != renamed.subject_size \
+                    or memcmp(core.leaf_subjects.data + noted[j].subject, renamed.subject, renamed.subject_size) != 0:
+                continue
+            if noted[j].of.group != NULL:
+                pick_remote(core, noted[j].of, noted[j].of.group, &renamed, NULL)
+            if j > i:
+                noted[j].of = NULL
+        write_server(core, link, &renamed)
+    core.leaf_shadows.size = 0
+    core.leaf_subjects.size = 0
 
 
 cdef inline uint8_t deliver_member(Core* core, Subscription* member, Message* message) noexcept nogil:
@@ -646,10 +674,14 @@ cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil:
         # After the rest: what is composed from here on takes the place of the message's own line.
         if entry.special & ENTRY_SHADOWS:
             deliver_shadows(core, message, entry)
+        if core.leaf_shadows.size:
+            deliver_leafs(core, message)
         if entry.special & ENTRY_CALLS:
             deliver_calls(core, message, entry)
         if entry.special & ENTRY_ANSWERS and core.pendings_count:
             deliver_answer(core, message)
+    elif core.leaf_shadows.size:
+        deliver_leafs(core, message)
     count_account(core, message)
 
 
@@ -711,6 +743,8 @@ cdef void deliver_here(Core* core, Message* message, Entry* entry) noexcept nogi
 cdef void deliver_extra(Core* core, Message* message, Entry* entry) noexcept nogil:
     if entry.special & ENTRY_SHADOWS:
         deliver_shadows(core, message, entry)
+    if core.leaf_shadows.size:
+        deliver_leafs(core, message)
     if entry.special & ENTRY_ANSWERS and core.pendings_count:
         message.audience = TO_ALL
         deliver_answer(core, message)

@@ -610,6 +610,11 @@ cdef struct ShadowMatch:        # a subscription in another account, and what th
     char* subject
     uint32_t subject_size
 
+cdef struct LeafShadow:
+    Subscription* of
+    uint32_t subject            # where it stands in core.leaf_subjects
+    uint32_t subject_size
+
 cdef struct CallMatch:
     Import* of
     char* subject               # in the exporter
@@ -826,6 +831,8 @@ cdef struct Core:
     Buffer scratch_text
     Buffer line                 # scratch for composed lines
     Buffer shadow_line
+    Buffer leaf_shadows         # LeafShadow: leaf nodes that stream imports feed with the message being delivered
+    Buffer leaf_subjects        # what the subject is called there
     Buffer raw                  # output on its way to be compressed
     Buffer packed
     Buffer unpacked
