@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from gossamer.mesh.sim.scenarios import SCENARIOS
+from gossamer.mesh.sim.catalogue import SCENARIOS
 from gossamer.mesh.sim.sweep import cores, jobs, replay_command, run_one, sweep
 
 

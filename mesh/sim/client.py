@@ -58,8 +58,14 @@ class Client:
         return self._end is not None and self._end.open
 
     @property
-    def member_host(self) -> str:
-        return self.member.host if self.member is not None else ""
+    def member_name(self) -> str:
+        """The place where it is, or was last."""
+        return self.member.name if self.member is not None else ""
+
+    @property
+    def is_homeless(self) -> bool:
+        """Not connected, and there is nobody to go to."""
+        return not self.connected and self._refuge() is None
 
     @property
     def inbox(self) -> str:
@@ -203,8 +209,7 @@ class Client:
         self._ledger.deliver(wish.ear, subject, number)
         if reply and wish.answers:
             request = self._ledger.publications[number]
-            heard = ((request.heard[0][0], f"_INBOX.{request.client}.{number}"),)
-            self._put(reply, "", self._ledger.publish(self, reply, heard=heard), 0)
+            self._put(reply, "", self._ledger.publish(self, reply, answers=request), 0)
 
     def _lost(self) -> None:
         for wish in self._wishes.values():

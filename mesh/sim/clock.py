@@ -25,6 +25,10 @@ class SimulatedClock:
     def monotonic_ns(self) -> int:
         return self.boot_ns + self._passed_ns()
 
+    def true_ns(self, duration_ns: int) -> int:
+        """How long that time of this clock takes."""
+        return duration_ns * _MILLION // (_MILLION + self.drift_ppm)
+
     def _passed_ns(self) -> int:
         now_ns = self._loop.now_ns
         return now_ns + now_ns * self.drift_ppm // _MILLION

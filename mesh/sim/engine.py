@@ -16,6 +16,11 @@ _CALLS = (
     *(
         "account",
         "admit",
+        "compress",
+        "gateway_identity",
+        "join_gateway",
+        "join_leaf",
+        "subscribe_loop_detection",
         "admit_route",
         "change",
         "close",

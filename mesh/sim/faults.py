@@ -8,8 +8,10 @@ from gossamer.mesh.sim.mesh import Mesh
 class Chaos:
     """``victims`` are the members that faults may strike; a connection is struck if one of its ends is a victim's."""
 
-    def __init__(self, mesh: Mesh, victims: Sequence[str]) -> None:
+    def __init__(self, mesh: Mesh, victims: Sequence[str], *, connected: bool = False) -> None:
+        """``connected``: what happens between two members happens, if it can, between two with a connection."""
         self._mesh = mesh
+        self._connected = connected
         self._victims = list(victims)
         self._chance = mesh.chance.fork("chaos")
         self._faults = (
@@ -24,7 +26,10 @@ class Chaos:
     def _pair(self) -> tuple[str, str]:
         """A victim and somebody else, in any order."""
         victim = self._chance.choose(self._victims)
-        other = self._chance.choose([name for name in self._mesh.members if name != victim])
+        others = [name for name in self._mesh.members if name != victim]
+        if self._connected:
+            others = [name for name in others if self._mesh.connections(victim, name)] or others
+        other = self._chance.choose(others)
         return (victim, other) if self._chance.happens(0.5) else (other, victim)
 
     async def _crash(self) -> None:

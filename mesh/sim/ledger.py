@@ -3,20 +3,22 @@
 At all times: no subscription hears a message twice, a queue group not twice among all its members, nothing is heard in
 an account or on a subject that it was not meant for, and nothing that nobody published. Where the path was whole since
 the mesh last settled: what one publisher says on one subject is heard in order and, at the end, nothing is missing: a
-plain subscription hears each message, a queue group hears each once.
+plain subscription hears each message, a queue group hears each once, in the publisher's cluster while it has a member.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
 from gossamer.mesh.engine.core import subject_matches
+from gossamer.mesh.sim.oracle import Spot
 
 if TYPE_CHECKING:
     from gossamer.mesh.sim.client import Client
     from gossamer.mesh.sim.network import Network
+    from gossamer.mesh.sim.oracle import Oracle
 
 #: How long a message may need on a path that is whole.
 FLIGHT_NS: Final = 2_000_000_000
@@ -31,18 +33,34 @@ class Crossing(Struct, frozen=True):
     to_prefix: str
 
 
+class Heard(NamedTuple):
+    """Where a message may be heard, and under which subject."""
+
+    spot: Spot
+    subject: str
+
+
+class _Group(NamedTuple):
+    spot: Spot  # one for all that belong together
+    subject: str
+    queue: str
+
+
 @dataclass(eq=False)
 class Publication:
-    """``heard``: (account, subject) pairs under which it may be heard. ``hosts``: the publisher's and its node's."""
+    """``at``: the name of the publisher's place. ``only``: the client that must hear it, if others just may."""
 
     number: int
     client: str
+    account: str
     subject: str
+    at: str
+    host: str  # the client's
     at_ns: int
     settled_ns: int  # when the mesh had last settled; negative: never
     connected_ns: int
-    hosts: tuple[str, str]
-    heard: tuple[tuple[str, str], ...]
+    heard: frozenset[Heard]
+    only: str = ""
     receivers: int = 0
 
 
@@ -51,11 +69,11 @@ class Ear:
     """A subscription of one connection of a client. ``ended_ns`` negative: it lives."""
 
     client: "Client"
-    account: str
+    spot: Spot
     subject: str
     queue: str
     sid: int
-    hosts: tuple[str, str]  # the node's and the client's
+    at: str  # the place's name
     since_ns: int
     ended_ns: int = -1
     numbers: set[int] = field(default_factory=set)
@@ -64,11 +82,22 @@ class Ear:
     def covers(self, since_ns: int, until_ns: int) -> bool:
         return self.since_ns <= since_ns and (self.ended_ns < 0 or self.ended_ns > until_ns)
 
+    @property
+    def text(self) -> str:
+        queue = f" queue {self.queue}" if self.queue else ""
+        return f"{self.client.name} ({self.spot.account}, {self.subject}{queue})"
+
 
 class Ledger:
     """``broken`` is told of everything that must not be."""
 
-    def __init__(self, network: "Network", broken: Callable[[str], None], crossings: Sequence[Crossing] = ()) -> None:
+    def __init__(
+        self,
+        network: "Network",
+        broken: Callable[[str], None],
+        oracle: "Oracle",
+        crossings: Sequence[Crossing] = (),
+    ) -> None:
         self.settled_ns = -1
         self.publications: dict[int, Publication] = {}
         self.ears: list[Ear] = []
@@ -76,85 +105,122 @@ class Ledger:
         self.expected = 0
         self._network = network
         self._broken = broken
+        self._oracle = oracle
         self._crossings = crossings
-        self._groups: dict[tuple[str, str, str], dict[int, str]] = {}
+        self._groups: dict[_Group, dict[int, Ear]] = {}
 
-    def publish(self, client: "Client", subject: str, *, heard: tuple[tuple[str, str], ...] = ()) -> Publication:
-        """A message is about to be sent; its number is to be its payload. ``heard`` empty: where accounts say."""
+    def publish(self, client: "Client", subject: str, *, answers: Publication | None = None) -> Publication:
+        """A message is about to be sent; its number is to be its payload. ``answers``: what it is a reply to."""
         number = len(self.publications) + 1
+        at = client.member_name
         publication = Publication(
             number=number,
             client=client.name,
+            account=client.account,
             subject=subject,
+            at=at,
+            host=client.host,
             at_ns=self._network.loop.now_ns,
             settled_ns=self.settled_ns,
             connected_ns=client.connected_ns,
-            hosts=(client.host, client.member_host),
-            heard=heard or self._destinations(client.account, subject),
+            heard=self._destinations(self._oracle.spot(at, client.account), subject),
         )
+        if answers is not None:
+            publication.only = answers.client
+            if not subject.startswith("_INBOX."):
+                # Through an import: the requestor's account hears it under its inbox.
+                spot = self._oracle.spot(answers.at, answers.account)
+                inbox = f"_INBOX.{answers.client}.{answers.number}"
+                publication.heard = frozenset(Heard(each, inbox) for each in self._oracle.reached(spot, inbox))
         self.publications[number] = publication
         return publication
 
     def listen(self, client: "Client", subject: str, queue: str, sid: int) -> Ear:
-        now_ns = self._network.loop.now_ns
-        ear = Ear(client, client.account, subject, queue, sid, (client.member_host, client.host), now_ns)
+        at = client.member_name
+        spot = self._oracle.spot(at, client.account)
+        ear = Ear(client, spot, subject, queue, sid, at, self._network.loop.now_ns)
         self.ears.append(ear)
         return ear
 
     def deliver(self, ear: Ear, subject: str, number: int) -> None:
         """The ear has heard a message."""
         self.deliveries += 1
-        who = f"{ear.client.name} ({ear.account}, {ear.subject}{' queue ' + ear.queue if ear.queue else ''})"
         publication = self.publications.get(number)
         if publication is None:
-            self._broken(f"{who} heard message {number} on {subject}, which nobody published")
+            self._broken(f"{ear.text} heard message {number} on {subject}, which nobody published")
             return
         publication.receivers += 1
-        if (ear.account, subject) not in publication.heard or not subject_matches(
+        if Heard(ear.spot, subject) not in publication.heard or not subject_matches(
             ear.subject.encode(), subject.encode()
         ):
-            self._broken(f"{who} heard {_text(publication)} as {subject}: not meant for it")
+            self._broken(f"{ear.text} heard {_text(publication)} as {subject}: not meant for it")
         if number in ear.numbers:
-            self._broken(f"{who} heard {_text(publication)} twice")
+            self._broken(f"{ear.text} heard {_text(publication)} twice")
         ear.numbers.add(number)
         if ear.queue:
-            group = self._groups.setdefault((ear.account, ear.subject, ear.queue), {})
-            if group.setdefault(number, ear.client.name) != ear.client.name:
-                self._broken(f"{who} heard {_text(publication)}, which {group[number]} of its group had heard before")
+            group = self._groups.setdefault(self._group(ear), {})
+            first = group.setdefault(number, ear)
+            if first.client is not ear.client:
+                self._broken(
+                    f"{ear.text} heard {_text(publication)}, which {first.client.name} of its group had heard before"
+                )
             return
         key = (publication.client, subject)
         latest = ear.latest.get(key, 0)
         if number < latest and self._whole(publication, ear, self._network.loop.now_ns):
-            self._broken(f"{who} heard {_text(publication)} after {_text(self.publications[latest])}")
+            self._broken(f"{ear.text} heard {_text(publication)} after {_text(self.publications[latest])}")
         ear.latest[key] = max(number, latest)
 
     def close(self) -> None:
         """The end: is anything missing? Everything sent must have had ``FLIGHT_NS`` to arrive."""
-        plain = [ear for ear in self.ears if not ear.queue]
-        groups: dict[tuple[str, str, str], list[Ear]] = {}
+        plain: dict[Spot, list[Ear]] = {}
+        groups: dict[_Group, list[Ear]] = {}
         for ear in self.ears:
             if ear.queue:
-                groups.setdefault((ear.account, ear.subject, ear.queue), []).append(ear)
+                groups.setdefault(self._group(ear), []).append(ear)
+            else:
+                plain.setdefault(ear.spot, []).append(ear)
         for publication in self.publications.values():
-            for ear in plain:
-                if publication.number not in ear.numbers and self._must_hear(publication, ear):
-                    self._broken(f"{ear.client.name} ({ear.account}, {ear.subject}) never heard {_text(publication)}")
-                elif publication.number in ear.numbers:
-                    self.expected += 1
+            for heard in publication.heard:
+                for ear in plain.get(heard.spot, ()):
+                    if publication.number in ear.numbers:
+                        self.expected += 1
+                    elif self._must_hear(publication, ear):
+                        self._broken(f"{ear.text} never heard {_text(publication)}")
             for key, ears in groups.items():
                 self._judge_group(publication, key, ears)
 
-    def _judge_group(self, publication: Publication, key: tuple[str, str, str], ears: list[Ear]) -> None:
-        if publication.number in self._groups.get(key, ()) or not _matches(publication, ears[0]):
+    def _judge_group(self, publication: Publication, key: _Group, ears: list[Ear]) -> None:
+        if publication.only or not any(
+            self._oracle.group(heard.spot) == key.spot and _fits(key.subject, heard.subject)
+            for heard in publication.heard
+        ):
+            return
+        first = self._groups.get(key, {}).get(publication.number)
+        near = self._oracle.cluster(publication.at)
+        if first is not None:
+            if self._oracle.cluster(first.at) != near:
+                for ear in ears:
+                    if self._oracle.cluster(ear.at) == near and self._must_hear(publication, ear):
+                        self._broken(
+                            f"{first.text} at {first.at} heard {_text(publication)} of {publication.at}, though "
+                            f"{ear.text} at {ear.at} is near"
+                        )
+                        break
             return
         until_ns = publication.at_ns + FLIGHT_NS
         # Those that lived at any time in question: any of them may have been chosen.
         candidates = [ear for ear in ears if ear.ended_ns < 0 or ear.ended_ns >= publication.settled_ns]
-        candidates = [ear for ear in candidates if ear.since_ns <= until_ns]
+        candidates = [ear for ear in candidates if ear.since_ns <= until_ns and _matches(publication, ear)]
         if candidates and all(self._must_hear(publication, ear) for ear in candidates):
-            self._broken(f"nobody of the queue group {key} heard {_text(publication)}")
+            self._broken(f"nobody of the queue group {_name(key)} heard {_text(publication)}")
+
+    def _group(self, ear: Ear) -> _Group:
+        return _Group(self._oracle.group(ear.spot), ear.subject, ear.queue)
 
     def _must_hear(self, publication: Publication, ear: Ear) -> bool:
+        if publication.only and publication.only != ear.client.name:
+            return False
         return _matches(publication, ear) and self._whole(publication, ear, publication.at_ns + FLIGHT_NS)
 
     def _whole(self, publication: Publication, ear: Ear, until_ns: int) -> bool:
@@ -162,27 +228,29 @@ class Ledger:
         settled_ns = publication.settled_ns
         if settled_ns < 0 or publication.connected_ns > settled_ns or not ear.covers(settled_ns, until_ns):
             return False
-        path = (
-            publication.hosts + ear.hosts if publication.hosts[1] != ear.hosts[0] else publication.hosts + ear.hosts[1:]
-        )
-        return self._network.was_whole(path, settled_ns, until_ns)
+        hosts = self._oracle.between(publication.at, ear.at, publication.account)
+        return self._network.was_quiet(hosts | {publication.host, ear.client.host}, settled_ns, until_ns)
 
-    def _destinations(self, account: str, subject: str) -> tuple[tuple[str, str], ...]:
-        return (
-            (account, subject),
-            *(
-                (crossing.to_account, crossing.to_prefix + subject.removeprefix(crossing.prefix))
-                for crossing in self._crossings
-                if crossing.account == account and subject.startswith(crossing.prefix)
-            ),
-        )
+    def _destinations(self, spot: Spot, subject: str) -> frozenset[Heard]:
+        found = {Heard(each, subject) for each in self._oracle.reached(spot, subject)}
+        for crossing in self._crossings:
+            if crossing.account == spot.account and subject.startswith(crossing.prefix):
+                other = crossing.to_prefix + subject.removeprefix(crossing.prefix)
+                there = Spot(spot.realm, crossing.to_account)
+                found.update(Heard(each, other) for each in self._oracle.reached(there, other))
+        return frozenset(found)
 
 
 def _matches(publication: Publication, ear: Ear) -> bool:
-    return any(
-        account == ear.account and subject_matches(ear.subject.encode(), subject.encode())
-        for account, subject in publication.heard
-    )
+    return any(ear.spot == heard.spot and _fits(ear.subject, heard.subject) for heard in publication.heard)
+
+
+def _fits(pattern: str, subject: str) -> bool:
+    return subject_matches(pattern.encode(), subject.encode())
+
+
+def _name(key: _Group) -> tuple[str, str, str]:
+    return (key.spot.account, key.subject, key.queue)
 
 
 def _text(publication: Publication) -> str:

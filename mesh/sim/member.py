@@ -7,7 +7,10 @@ sees the events of a tick some time later still, as with two threads.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
+
+from msgspec import structs
 
 from gossamer.mesh.engine.core import Engine
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
@@ -24,11 +27,13 @@ from gossamer.mesh.sim.disk import SimulatedDisk
 from gossamer.mesh.sim.engine import SteppedEngine, make_engine
 from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.network import Network
-from gossamer.mesh.sim.topology import CLIENT_PORT, ROUTE_PORT, Place, Topology
+from gossamer.mesh.sim.release import Filter, Release
+from gossamer.mesh.sim.topology import CLIENT_PORT, GATEWAY_PORT, LEAF_PORT, ROUTE_PORT, Place, Topology
 from gossamer.mesh.sim.wire import End
 from gossamer.mesh.world import Randomness, World
 from gossamer.mesh.world.listening import BoundSocket
 
+_SERVER_PORTS: Final = ((ROUTE_PORT, LinkKind.ROUTE), (GATEWAY_PORT, LinkKind.GATEWAY), (LEAF_PORT, LinkKind.LEAF))
 #: From a call to the tick that carries it out, and from a tick to the control plane's turn, at most.
 _TURN_MAX_NS: Final = 20_000
 _LAG_MAX_NS: Final = 300_000
@@ -101,7 +106,8 @@ class _RouteSide(SteppedSurroundings):
         self, descriptor: int, *, kind: int, listener: int = 0, greeting: bytes = b"", host: str = "", port: int = 0
     ) -> int:
         link = self._engine.open(kind=kind, listener=listener, greeting=greeting, host=host, port=port)
-        self._member.join(link, self._dialled.pop(descriptor))
+        self._member.solicited.add(link)
+        self._member.join(link, self._dialled.pop(descriptor), kind)
         return link
 
     def dial(
@@ -166,6 +172,8 @@ class Member:
         self.ticks = 0
         self.leaving = False
         self.ends: dict[int, End] = {}  # by link
+        self.kinds: dict[int, int] = {}  # of those links
+        self.solicited: set[int] = set()  # links that this node dialled
         self.node: SimulatedNode | None = None
         self._chance = chance
         self._journal = journal
@@ -202,7 +210,12 @@ class Member:
         self.node = node
         await node.start()
         self.network.listen(self.host, CLIENT_PORT, self._accept_client)
-        self.network.listen(self.host, ROUTE_PORT, self._accept_route)
+        for port, kind in _SERVER_PORTS:
+            self.network.listen(self.host, port, partial(self._accept_server, kind))
+
+    def install(self, release: Release) -> None:
+        """What it starts with the next time."""
+        self.place = structs.replace(self.place, release=release)
 
     async def leave(self) -> None:
         """Lame duck, then stop."""
@@ -261,6 +274,8 @@ class Member:
         self._engine.destroy()
         self.node = self._engine = None
         self.ends.clear()
+        self.kinds.clear()
+        self.solicited.clear()
         if self._tick_timer is not None:
             self._tick_timer.cancel()
         self._tick_at_ns = -1
@@ -275,7 +290,7 @@ class Member:
 
     # --- connections ----------------------------------------------------------------------------------------------
 
-    def join(self, link: int, end: End) -> None:
+    def join(self, link: int, end: End, kind: int) -> None:
         """From now on that memory link of the engine is one end of a connection."""
         node, engine = self.node, self._engine
         assert node is not None
@@ -288,6 +303,8 @@ class Member:
                 self._closing(end)
                 end.finish()
                 self.ends.pop(link, None)
+                self.kinds.pop(link, None)
+                self.solicited.discard(link)
 
         def read(data: bytes, last: bool) -> None:
             if self._engine is engine:
@@ -297,9 +314,10 @@ class Member:
             if self._engine is engine:
                 engine.hold(link, held)
 
-        self.ends[link] = end
-        node.receive(link, put_out)
-        end.attach(read, hold)
+        self.ends[link], self.kinds[link] = end, kind
+        unsaid = frozenset() if kind == LinkKind.CLIENT else self.place.release.unsaid
+        node.receive(link, Filter(unsaid, put_out).take if unsaid else put_out)
+        end.attach(Filter(unsaid, read).take if unsaid else read, hold)
 
     def _closing(self, end: End) -> None:
         """The node closes a connection. One that was there when the mesh settled, and that no fault has struck since,
@@ -321,15 +339,16 @@ class Member:
         if node is None or engine is None or not node.listener.number:
             end.finish()
             return
-        self.join(engine.open(kind=LinkKind.CLIENT, listener=node.listener.number, host=host, port=end.number), end)
+        link = engine.open(kind=LinkKind.CLIENT, listener=node.listener.number, host=host, port=end.number)
+        self.join(link, end, LinkKind.CLIENT)
 
-    def _accept_route(self, end: End, host: str) -> None:
+    def _accept_server(self, kind: LinkKind, end: End, host: str) -> None:
         node, engine = self.node, self._engine
-        listener = node.route_side.listeners.get(LinkKind.ROUTE, 0) if node is not None else 0
+        listener = node.route_side.listeners.get(kind, 0) if node is not None else 0
         if engine is None or not listener:
             end.finish()
             return
-        self.join(engine.open(kind=LinkKind.ROUTE, listener=listener, host=host, port=end.number), end)
+        self.join(engine.open(kind=kind, listener=listener, host=host, port=end.number), end, kind)
 
     # --- ticks ----------------------------------------------------------------------------------------------------
 
@@ -352,7 +371,7 @@ class Member:
             return
         due_ns = self._step()
         if due_ns >= 0:
-            self._tick_after(max(due_ns, 1000))
+            self._tick_after(max(self._clock.true_ns(due_ns), 1000))
 
     def _step(self) -> int:
         node, engine = self.node, self._engine

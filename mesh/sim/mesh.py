@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gossamer.mesh.sim.chance import Chance
-from gossamer.mesh.sim.checks import missing_interest, missing_routes
+from gossamer.mesh.sim.checks import missing_interest, missing_links, missing_routes
 from gossamer.mesh.sim.client import Client
 from gossamer.mesh.sim.ledger import FLIGHT_NS, Crossing, Ledger
 from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.member import Member
 from gossamer.mesh.sim.network import RETRY_MAX_NS, Network
-from gossamer.mesh.sim.topology import Topology
+from gossamer.mesh.sim.oracle import Oracle
+from gossamer.mesh.sim.topology import Place, Topology
 
 if TYPE_CHECKING:
     from gossamer.mesh.sim.wire import End
@@ -21,6 +22,8 @@ _SECOND_NS = 1_000_000_000
 _JOURNAL_LINES = 4000
 #: Between two looks whether the mesh is whole.
 _LOOK_S = 0.02
+#: Interest that has not changed for so long is not on its way any more.
+_STILL_S = 0.5
 #: What has just been done to the mesh is felt by then.
 _FELT_S = RETRY_MAX_NS / _SECOND_NS + 0.05
 
@@ -41,16 +44,20 @@ class Mesh:
         self.violations: list[str] = []
         self.figures: dict[str, float] = {}  # what a scenario measured
         self.journal: deque[tuple[int, str, str]] = deque(maxlen=_JOURNAL_LINES)
-        self.ledger = Ledger(self.network, self._violated)
+        self.ledger = Ledger(self.network, self._violated, Oracle(Topology(places=())))
         self._shares = False
+        self._federated = False
+        self._counts: tuple[int, ...] = ()
+        self._counted_s = 0.0
         loop.set_exception_handler(self._raised)
 
     # --- building -------------------------------------------------------------------------------------------------
 
     def build(self, topology: Topology, *, crossings: Sequence[Crossing] = ()) -> None:
         """Place the members; none of them runs yet."""
-        self.ledger = Ledger(self.network, self._violated, crossings)
-        self._shares = bool(crossings)
+        self.ledger = Ledger(self.network, self._violated, Oracle(topology), crossings)
+        self._federated = any(place.gateway or place.hub for place in topology.places)
+        self._shares = bool(crossings) or self._federated
         for place in topology.places:
             self.members[place.name] = Member(
                 place,
@@ -77,16 +84,18 @@ class Mesh:
         return [member for member in self.members.values() if member.alive]
 
     def client(self, account: str, at: str = "") -> Client:
-        """A client of that account at that member (empty: any that lives)."""
+        """A client of that account at that member (empty: any that lives). When it loses its connection, it goes to
+        another member of the same cluster."""
         number = len(self.clients) + 1
         name = f"c{number}"
         chance = self.chance.fork("client", number)
         host = f"10.128.{number // 250}.{number % 250 + 1}"
-        client = Client(name, account, host, self.ledger, chance, lambda: self._refuge(chance))
-        self.clients.append(client)
         member = self.members[at] if at else self._refuge(chance)
         if member is None:
             raise Broken("no member lives for a client to connect to")
+        place = member.place
+        client = Client(name, account, host, self.ledger, chance, lambda: self._refuge(chance, place))
+        self.clients.append(client)
         client.connect(member)
         return client
 
@@ -108,8 +117,8 @@ class Mesh:
         with equal interest. From then on messages must arrive. Returns how long it took, in seconds."""
         begun_s = self.loop.time()
         await self.sleep(_FELT_S)
-        await self.until(lambda: all(client.connected for client in self.clients), seconds, "all clients connected")
-        await asyncio.gather(*(client.ready() for client in self.clients))
+        await self.until(self._are_clients_connected, seconds, "all clients connected")
+        await asyncio.gather(*(client.ready() for client in self.clients if client.connected))
         left_s = max(0.0, begun_s + seconds - self.loop.time())
         await self.until(self._is_whole, left_s, "the mesh whole")
         self.ledger.settled_ns = self.loop.now_ns
@@ -167,17 +176,48 @@ class Mesh:
     def report(self, what: str) -> str:
         lines = [f"{what} (at {self.loop.time():.6f} s)", *self.violations[:5]]
         if not self.violations:
-            lines += missing_routes(self.living)[:10] or missing_interest(self.living, shares=self._shares)[:10]
+            lines += (
+                missing_routes(self.living)
+                or missing_links(self.living)
+                or missing_interest(self.living, shares=self._shares, federated=self._federated)
+            )[:10]
         lines += ["the last lines of the journal:"]
         lines += [f"  {at_ns / _SECOND_NS:.6f} {who}: {text}" for at_ns, who, text in list(self.journal)[-40:]]
         return "\n".join(lines)
 
+    def _are_clients_connected(self) -> bool:
+        """All that have somewhere to go."""
+        return all(client.connected or client.is_homeless for client in self.clients)
+
     def _is_whole(self) -> bool:
         living = self.living
-        return not missing_routes(living) and not missing_interest(living, shares=self._shares)
+        if missing_routes(living):
+            return False
+        if not self._federated:
+            return not missing_interest(living, shares=self._shares)
+        if missing_links(living) or missing_interest(living, federated=True):
+            return False
+        return self._is_still(living)
 
-    def _refuge(self, chance: Chance) -> Member | None:
-        candidates = [member for member in self.living if not member.leaving]
+    def _is_still(self, living: list[Member]) -> bool:
+        """Has nobody learnt or forgotten any interest for a while? What is then missing, no message will bring back."""
+        counts = tuple(member.node.engine.totals().subscriptions for member in living if member.node is not None)
+        if counts != self._counts:
+            self._counts, self._counted_s = counts, self.loop.time()
+        return self.loop.time() - self._counted_s >= _STILL_S
+
+    def _refuge(self, chance: Chance, place: Place | None = None) -> Member | None:
+        """Anywhere, or in the same cluster as that place."""
+        candidates = [
+            member
+            for member in self.living
+            if not member.leaving
+            and (
+                place is None
+                or member.place.name == place.name
+                or (place.cluster and member.place.cluster == place.cluster)
+            )
+        ]
         return chance.choose(candidates) if candidates else None
 
     def _log(self, who: str, line: bytes) -> None:

@@ -148,6 +148,13 @@ class Network:
         keys = [frozenset((host,)) for host in hosts] + [frozenset(pair) for pair in itertools.pairwise(hosts)]
         return not any(since_ns <= at_ns <= until_ns for key in keys for at_ns in self.disturbed_ns.get(key, ()))
 
+    def was_quiet(self, hosts: frozenset[str], since_ns: int, until_ns: int) -> bool:
+        """Has no fault struck any of these hosts, nor anything between two of them, in that time (ends included)?"""
+        return not any(
+            key <= hosts and any(since_ns <= at_ns <= until_ns for at_ns in moments)
+            for key, moments in self.disturbed_ns.items()
+        )
+
     # --- connections ------------------------------------------------------------------------------------------------
 
     def listen(self, host: str, port: int, accept: Accept) -> None:

@@ -40,7 +40,7 @@ V2_11: Final = Release("2.11", _SINCE_2_12 | _COMPRESSION)
 V2_10: Final = Release("2.10", _SINCE_2_11 | _COMPRESSION)
 #: One connection for all accounts, leaf interest as any other, no interest-only gateways.
 V2_8: Final = Release("2.8", _SINCE_2_10 | _COMPRESSION)
-RELEASES: Final = (NEWEST, V2_11, V2_10, V2_8)
+OLDER: Final = (V2_11, V2_10, V2_8)
 
 _WITH_PAYLOAD: Final = frozenset({b"RMSG", b"HMSG", b"LMSG"})
 

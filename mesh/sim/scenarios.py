@@ -12,6 +12,7 @@ from gossamer.mesh.sim.crowd import Crowd
 from gossamer.mesh.sim.faults import Chaos
 from gossamer.mesh.sim.ledger import Crossing
 from gossamer.mesh.sim.mesh import Mesh
+from gossamer.mesh.sim.release import NEWEST, OLDER
 from gossamer.mesh.sim.run import Scenario
 from gossamer.mesh.sim.shapes import cluster
 from gossamer.mesh.sim.topology import SHARING, Topology
@@ -44,7 +45,7 @@ async def _running(mesh: Mesh, low: int, high: int) -> Crowd:
     return crowd
 
 
-async def _at_last(mesh: Mesh, crowd: Crowd, seconds: float = 90.0) -> None:
+async def at_last(mesh: Mesh, crowd: Crowd, seconds: float = 90.0) -> None:
     """No more faults: it must become whole, and then everything must arrive."""
     mesh.heal()
     for member in mesh.members.values():
@@ -60,7 +61,7 @@ async def gathering(mesh: Mesh) -> None:
     """Nodes that start in any order, over any configured shape, find each other."""
     crowd = await _running(mesh, 3, 12)
     await mesh.sleep(3)
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -82,7 +83,7 @@ async def rolling_restart(mesh: Mesh) -> None:
         await member.start(with_disk=chance.happens(0.5))
         if chance.happens(0.5):
             await mesh.settle()
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -94,7 +95,7 @@ async def partition(mesh: Mesh) -> None:
     at = chance.between(1, len(names) - 1)
     mesh.part(names[:at], names[at:])
     await mesh.sleep(chance.choose([0.5, 5.0, 30.0, 60.0]))
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -109,7 +110,7 @@ async def one_way(mesh: Mesh) -> None:
         mesh.network.block(one, other)
         await mesh.sleep(chance.uniform(0, 3))
     await mesh.sleep(chance.choose([1.0, 10.0, 40.0]))
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -126,7 +127,7 @@ async def broken_connections(mesh: Mesh) -> None:
             mesh.note(f"connection {end.number} of {one} and {other} {'half-open' if half else 'cut'}")
             (mesh.network.halve if half else mesh.network.cut)(end)
         await mesh.sleep(chance.choose([0.0, 0.01, 0.3, 3.0]))
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -146,7 +147,7 @@ async def slow_peer(mesh: Mesh) -> None:
         mesh.members[sleeper].wake()
         mesh.note(f"{sleeper} wakes")
         await mesh.sleep(chance.uniform(0, 5))
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -157,7 +158,7 @@ async def lame_duck(mesh: Mesh) -> None:
     await member.leave()
     await mesh.settle()
     await mesh.sleep(1)
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
 
 
 @scenario
@@ -182,7 +183,66 @@ async def wrong_clocks(mesh: Mesh) -> None:
         await mesh.sleep(chance.uniform(0, 2))
         await member.start()
     await mesh.sleep(20)
-    await _at_last(mesh, crowd)
+    await at_last(mesh, crowd)
+
+
+@scenario
+async def rolling_upgrade(mesh: Mesh) -> None:
+    """A cluster of older releases that is brought to the newest one, node by node; half of the time it is given up
+    in the middle, and the nodes go back."""
+    chance = mesh.chance.fork("upgrade")
+    topology = _some_cluster(mesh, 3, 6)
+    old = chance.choose(OLDER)
+    mesh.build(
+        topology.with_places(
+            *(structs.replace(place, release=chance.choose([old, old, NEWEST])) for place in topology.places)
+        )
+    )
+    await mesh.start(within_s=1.0)
+    crowd = Crowd(mesh)
+    mesh.figures["settle_s"] = await mesh.settle()
+    crowd.begin()
+    members = list(mesh.members.values())
+    path = [(member, NEWEST) for member in members]
+    if chance.happens(0.5):
+        del path[chance.between(1, len(path)) :]
+        path += [(member, old) for member, _ in reversed(path)]
+    for member, release in path:
+        mesh.note(f"{member.name} becomes {release.name}")
+        member.install(release)
+        await (member.leave() if chance.happens(0.5) else member.stop())
+        await mesh.sleep(chance.uniform(0, 2))
+        await member.start()
+        if chance.happens(0.5):
+            await mesh.settle()
+    await at_last(mesh, crowd)
+
+
+@scenario
+async def far_apart(mesh: Mesh) -> None:
+    """Nodes at distances of their own, farther one way than the other and some on thin lines: nothing else is wrong."""
+    chance = mesh.chance.fork("distance")
+    mesh.build(_some_cluster(mesh, 3, 7))
+    hosts = mesh.hosts(list(mesh.members))
+    for one in hosts:
+        for other in hosts:
+            if one != other:
+                latency_ns = chance.choose([100_000, 2_000_000, 40_000_000, 150_000_000])
+                mesh.network.shape(one, other, latency_ns=latency_ns, bytes_per_s=chance.choose([0, 0, 2_000_000]))
+    await mesh.start(within_s=chance.choose([0.0, 3.0]))
+    crowd = Crowd(mesh)
+    mesh.figures["settle_s"] = await mesh.settle()
+    crowd.begin(pause_s=0.02)
+    await mesh.sleep(5)
+    member = chance.choose(mesh.living)
+    member.crash()
+    await mesh.sleep(chance.uniform(0, 5))
+    await member.start()
+    await mesh.settle()
+    await mesh.sleep(5)
+    await crowd.stop()
+    await mesh.settle()
+    await crowd.probe()
 
 
 @scenario
@@ -195,7 +255,7 @@ async def chaos(mesh: Mesh) -> None:
     for _ in range(chance.between(5, 25)):
         await faults.strike()
         await mesh.sleep(chance.choose([0.0, 0.02, 0.5, 2.0, 8.0]))
-    await _at_last(mesh, crowd, 150.0)
+    await at_last(mesh, crowd, 150.0)
 
 
 @scenario

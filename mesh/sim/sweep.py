@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
+from gossamer.mesh.sim.catalogue import SCENARIOS
 from gossamer.mesh.sim.run import Outcome, run
-from gossamer.mesh.sim.scenarios import SCENARIOS
 
 
 def jobs(names: Sequence[str], first: int, count: int) -> list[tuple[str, int]]:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gossamer.mesh.sim.catalogue import SCENARIOS
 from gossamer.mesh.sim.run import run
-from gossamer.mesh.sim.scenarios import SCENARIOS
 
 FOUND = [
     # Two nodes that knew each other by gossip only never met again after a partition between just them: the dial of a

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from gossamer.mesh.sim.catalogue import SCENARIOS
 from gossamer.mesh.sim.run import run
-from gossamer.mesh.sim.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))

@@ -1,0 +1,4 @@
+"""All scenarios there are, by name."""
+
+from gossamer.mesh.sim import federation as federation  # registers its own
+from gossamer.mesh.sim.scenarios import SCENARIOS as SCENARIOS
