@@ -67,8 +67,8 @@ class GatewayCore:
         return self._table.rows()
 
     def addresses(self) -> dict[str, list[str]]:
-        """Where the nodes of each known cluster are."""
-        return {name: gateway.addresses for name, gateway in self._table.gateways.items()}
+        """Where the nodes of each configured cluster are."""
+        return {name: each.addresses for name, each in self._table.gateways.items() if not each.implicit}
 
     # --- life -----------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class GatewayManager:
         self._neighbours.on_gateway_gossip(self._heard_from_neighbour)
         self._reachable_host = reachable_host or (lambda host: host)
         self._info = b""
+        self._port = 0
         self._listener = 0
         self._dials: dict[int, Timer] = {}
         self._checks: dict[int, Timer] = {}
@@ -84,9 +85,15 @@ class GatewayManager:
         """Host and port that others are told to dial."""
         return self._core.address
 
+    @property
+    def port(self) -> int:
+        """That of the listener."""
+        return self._port
+
     def prepare(self, port: int) -> None:
         """The listener's real port is known. From here on routes say our address, and the engine knows who we are: both
         before any link joins."""
+        self._port = port
         self._info = self._core.prepare(self._reachable_host(self._settings.host), port)
         self._neighbours.announce(gateway_url=self._core.url)
         self._engine.gateway_identity(
@@ -136,7 +143,7 @@ class GatewayManager:
         return self._core.rows()
 
     def addresses(self) -> dict[str, list[str]]:
-        """Where the nodes of each known cluster are, by its name."""
+        """Where the nodes of each configured cluster are, by its name, as far as known."""
         return self._core.addresses()
 
     # --- what routes tell -----------------------------------------------------------------------------------------

@@ -188,7 +188,15 @@ class LinkManagers:
 def _makers() -> "tuple[Callable[[Node], LinkManager | None], ...]":
     from gossamer.mesh.life.routes import make_routes
 
-    return (make_routes, _make_leafnodes)
+    return (make_routes, _make_gateways, _make_leafnodes)
+
+
+def _make_gateways(node: "Node") -> LinkManager | None:
+    if node.options.gateway is None:
+        return None
+    from gossamer.mesh.life.gateways import make_gateways
+
+    return make_gateways(node)
 
 
 def _make_leafnodes(node: "Node") -> LinkManager | None:

@@ -67,13 +67,3 @@ def _row(row: "LeafRow", numbers: "LinkStatistics | None") -> dict[str, Any]:
         "out_bytes": numbers.out_bytes if numbers is not None else 0,
         "subscriptions": numbers.subscriptions if numbers is not None else 0,
     }
-
-
-def gatewayz(node: "Node") -> dict[str, Any]:
-    """There are none: this node does not speak to other clusters yet."""
-    return {
-        "server_id": node.identity.server_id,
-        "now": timestamp(node.world.clock.wall_ns()),
-        "outbound_gateways": {},
-        "inbound_gateways": {},
-    }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from gossamer.mesh.monitor import accountz, accstatz, connz, healthz, leafz, reasons, routez, subsz, varz
+from gossamer.mesh.monitor import accountz, accstatz, connz, gatewayz, healthz, leafz, reasons, routez, subsz, varz
 from gossamer.mesh.monitor.index import index
 from gossamer.mesh.monitor.metrics import CONTENT_TYPE, Metrics
 from gossamer.mesh.monitor.parameters import BadParameter
@@ -39,7 +39,7 @@ class MonitorSite:
             "/connz": lambda query: _json(connz.connz(node, connz.options_from_query(query))),
             "/subsz": lambda query: _json(subsz.subsz(node, subsz.options_from_query(query))),
             "/routez": lambda query: _json(routez.from_query(node, query)),
-            "/gatewayz": lambda query: _json(leafz.gatewayz(node)),
+            "/gatewayz": lambda query: _json(gatewayz.from_query(node, query)),
             "/leafz": lambda query: _json(leafz.from_query(node, query)),
             "/accountz": lambda query: _json(accountz.from_query(node, query)),
             "/accstatz": lambda query: _json(accstatz.from_query(node, query)),

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.monitor.formats import seconds, timestamp, uptime
+from gossamer.mesh.monitor.gatewayz import gateways
 from gossamer.mesh.monitor.leafz import leaf_nodes
 from gossamer.mesh.monitor.process import cores, resident_bytes
 from gossamer.mesh.peers.greeting import PROTOCOL, TOOLCHAIN
@@ -63,8 +64,8 @@ def _settings(node: "Node") -> dict[str, Any]:
 def _blocks(node: "Node") -> dict[str, Any]:
     cluster = node.options.cluster
     return {
-        "cluster": _cluster(node, cluster) if cluster is not None else {},
-        "gateway": {},
+        "cluster": _cluster(node, cluster) if cluster is not None else _cluster_of_gateways(node),
+        "gateway": _gateway(node),
         "leaf": _leaf(node),
         "mqtt": {},
         "websocket": {},
@@ -88,6 +89,36 @@ def _cluster(node: "Node", options: "ClusterOptions") -> dict[str, Any]:
     fields["tls_timeout"] = 2
     if options.pool_size > 0:
         fields["pool_size"] = options.pool_size
+    return fields
+
+
+def _cluster_of_gateways(node: "Node") -> dict[str, Any]:
+    """Its name alone: there are no routes."""
+    return {"name": node.cluster_name} if node.options.gateway is not None else {}
+
+
+def _gateway(node: "Node") -> dict[str, Any]:
+    known, options = gateways(node), node.options.gateway
+    if known is None or options is None:
+        return {}
+    fields: dict[str, Any] = {
+        "name": known.name,
+        "host": options.host,
+        "port": known.port,
+        "auth_timeout": seconds(options.auth_timeout_ns),
+        "tls_timeout": 2,
+    }
+    if options.advertise:
+        fields["advertise"] = options.advertise
+    if options.connect_retries:
+        fields["connect_retries"] = options.connect_retries
+    found = [
+        {"name": name, "tls_timeout": 2, "urls": addresses} for name, addresses in sorted(known.addresses().items())
+    ]
+    if found:
+        fields["gateways"] = found
+    if options.reject_unknown_cluster:
+        fields["reject_unknown"] = True
     return fields
 
 

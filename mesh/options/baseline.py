@@ -7,8 +7,10 @@ import msgspec
 
 from gossamer.auth.settings import AuthSettings
 from gossamer.mesh.options.options import (
+    GATEWAY_PING_INTERVAL_MAX_NS,
     ROUTE_PING_INTERVAL_MAX_NS,
     ClusterOptions,
+    GatewayOptions,
     LameDuckOptions,
     LeafNodeOptions,
     LimitOptions,
@@ -25,6 +27,7 @@ GROUPS: dict[str, type[msgspec.Struct]] = {
     "logging": LoggingOptions,
     "authorization": AuthSettings,
     "cluster": ClusterOptions,
+    "gateway": GatewayOptions,
     "leafnodes": LeafNodeOptions,
 }
 # Zero stands for the default in these, and so does what is below it where that makes no sense.
@@ -39,6 +42,8 @@ _ZERO_IS_DEFAULT = (
     "cluster.host",
     "cluster.pool_size",
     "cluster.auth_timeout_ns",
+    "gateway.host",
+    "gateway.auth_timeout_ns",
     "leafnodes.host",
     "leafnodes.auth_timeout_ns",
 )
@@ -49,6 +54,7 @@ _BELOW_ONE_IS_DEFAULT = (
     "limits.ping_interval_ns",
     "cluster.ping_interval_ns",
     "cluster.write_deadline_ns",
+    "gateway.write_deadline_ns",
     "leafnodes.reconnect_ns",
     "leafnodes.dial_timeout_ns",
     "leafnodes.write_deadline_ns",
@@ -75,7 +81,8 @@ def build(draft: dict[str, Any]) -> Options:
         monitor=_monitor(groups["monitor"], host),
         logging=msgspec.structs.replace(logging, trace=traced),
         authorization=AuthSettings(**groups["authorization"]),
-        cluster=_cluster(groups["cluster"], limits),
+        cluster=_cluster(groups["cluster"], groups["gateway"].get("name", ""), limits),
+        gateway=_gateway(groups["gateway"], limits),
         leafnodes=_leafnodes(groups["leafnodes"], limits),
     )
 
@@ -102,16 +109,27 @@ def _monitor(values: dict[str, Any], host: str) -> MonitorOptions:
     return MonitorOptions(**values)
 
 
-def _cluster(values: dict[str, Any], limits: LimitOptions) -> ClusterOptions | None:
-    """None without a port, whatever else was said: that is how nats-server reads it."""
+def _cluster(values: dict[str, Any], gateway: str, limits: LimitOptions) -> ClusterOptions | None:
+    """None without a port, whatever else was said: that is how nats-server reads it. A gateway's name is the cluster's
+    too."""
     if not values.get("port"):
         return None
+    values["name"] = values.get("name") or gateway
     values.setdefault("ping_interval_ns", min(limits.ping_interval_ns, ROUTE_PING_INTERVAL_MAX_NS))
     values.setdefault("ping_max", limits.ping_max)
     values.setdefault("write_deadline_ns", limits.write_deadline_ns)
     if values.get("write_timeout") == "default":
         values["write_timeout"] = "retry"
     return ClusterOptions(**values)
+
+
+def _gateway(values: dict[str, Any], limits: LimitOptions) -> GatewayOptions | None:
+    """None with neither a name nor a port; with one of them the other is missed by the check."""
+    if not values.get("name") and not values.get("port"):
+        return None
+    values.setdefault("write_deadline_ns", limits.write_deadline_ns)
+    ping_interval_ns = min(limits.ping_interval_ns, GATEWAY_PING_INTERVAL_MAX_NS)
+    return GatewayOptions(**values, ping_interval_ns=ping_interval_ns, ping_max=limits.ping_max)
 
 
 def _leafnodes(values: dict[str, Any], limits: LimitOptions) -> LeafNodeOptions | None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gossamer.auth.settings import AuthSettings, UserSettings
 from gossamer.mesh.options.options import (
     ClusterOptions,
+    GatewayOptions,
     LameDuckOptions,
     LeafNodeOptions,
     LeafRemoteOptions,
@@ -45,7 +46,7 @@ _LOGGED = {
     "leafnodes.remotes": "LeafNode Remotes",
 }
 #: They follow what is said of clients.
-_LEAFNODE_TIMERS = frozenset({"ping_interval_ns", "ping_max", "write_deadline_ns"})
+_FOLLOWING_TIMERS = frozenset({"ping_interval_ns", "ping_max", "write_deadline_ns"})
 _LOGGED_ALONE = frozenset(
     {
         "tags",
@@ -113,6 +114,10 @@ def _changes(old: Options, new: Options) -> Iterator[Change]:
                 one, other = getattr(before, part), getattr(after, part)
                 if one != other:
                     yield _change(f"{name}.{part}", one, other, old, new)
+        elif name == "gateway":
+            text = _gateway_refusal(before, after)
+            if text:
+                yield Change(path=name, name="Gateway", old=before, new=after, refusal=text)
         elif name == "leafnodes":
             yield from _leafnode_changes(before or LeafNodeOptions(), after or LeafNodeOptions())
         elif name == "cluster":
@@ -123,11 +128,28 @@ def _changes(old: Options, new: Options) -> Iterator[Change]:
             yield _change(name, before, after, old, new)
 
 
+def _gateway_refusal(old: GatewayOptions | None, new: GatewayOptions | None) -> str:
+    """Nothing of it can be changed; its timers stay as they were."""
+    if old is None or new is None:
+        return f"config reload not supported for Gateway: {_both('', _name_of(old), _name_of(new))}"
+    for part in GatewayOptions.__struct_fields__:
+        one, other = getattr(old, part), getattr(new, part)
+        if one != other and part not in _FOLLOWING_TIMERS:
+            told = part.removesuffix("_ns")
+            shown = "" if part in ("password", "gateways") else f": {_both(f'gateway.{part}', one, other)}"
+            return f'config reload not supported for Gateway: field "{told}"{shown}'
+    return ""
+
+
+def _name_of(options: GatewayOptions | None) -> str:
+    return options.name if options is not None else ""
+
+
 def _leafnode_changes(old: LeafNodeOptions, new: LeafNodeOptions) -> Iterator[Change]:
     """Remotes may come and go, be disabled and enabled, and compress otherwise; so may the listener."""
     for part in LeafNodeOptions.__struct_fields__:
         one, other = getattr(old, part), getattr(new, part)
-        if one == other or part in _LEAFNODE_TIMERS:
+        if one == other or part in _FOLLOWING_TIMERS:
             continue
         path, text = f"leafnodes.{part}", ""
         if part == "remotes":

@@ -28,7 +28,6 @@ class Feature(Enum):
 
     TLS = "TLS comes with a later release"
     STREAMS = "streams come with a later release"
-    GATEWAYS = "gateways come with a later release"
     WEBSOCKET = "WebSocket comes with a later release"
     MQTT = "MQTT comes with a later release"
     PROXIES = "the PROXY protocol comes with a later release"

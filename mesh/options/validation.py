@@ -72,11 +72,14 @@ def _problems(options: Options) -> Iterator[tuple[str, str]]:
         ("port", options.port),
         ("monitor.port", options.monitor.port),
         ("cluster.port", options.cluster.port if options.cluster is not None else 0),
+        ("gateway.port", options.gateway.port if options.gateway is not None else 0),
         ("leafnodes.port", options.leafnodes.port if options.leafnodes is not None else 0),
     ):
         if not -1 <= port <= _PORT_MAX:
             yield path, f"invalid port {port}: a port is 1 to {_PORT_MAX}, or -1 for a free one"
     yield from _trust(options.authorization)
+    if options.gateway is not None:
+        yield from _gateway(options)
     if options.leafnodes is not None:
         yield from _leafnodes(options.leafnodes, options.authorization)
     yield from _no_auth_user(options.authorization)
@@ -94,6 +97,29 @@ def _trust(settings: AuthSettings) -> Iterator[tuple[str, str]]:
     names = {account.name for account in settings.accounts} | {GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, ""}
     if settings.system_account not in names:
         yield "authorization.system_account", "error resolving system account: account missing"
+
+
+def _gateway(options: Options) -> Iterator[tuple[str, str]]:
+    gateway, cluster = options.gateway, options.cluster
+    assert gateway is not None
+    if not gateway.name:
+        yield "gateway.port", "gateway has no name"
+    elif " " in gateway.name:
+        yield "gateway.name", "gateway name cannot contain spaces"
+    if gateway.name and not gateway.port:
+        yield "gateway.name", f"gateway {quoted(gateway.name)} has no port specified (select -1 for random port)"
+    for number, remote in enumerate(gateway.gateways):
+        if not remote.name:
+            yield "gateway.gateways", f"gateway in the list {number} has no name"
+        elif not remote.urls:
+            yield "gateway.gateways", f"gateway {quoted(remote.name)} has no URL"
+    if cluster is not None and cluster.name != gateway.name:
+        yield "cluster.name", "cluster name conflicts between cluster and gateway definitions"
+    if options.leafnodes is not None and options.leafnodes.port and not options.authorization.system_account:
+        yield (
+            "gateway.name",
+            "leaf nodes and gateways (both being defined) require a system account to also be configured",
+        )
 
 
 def _leafnodes(leafnodes: LeafNodeOptions, settings: AuthSettings) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,7 @@ class Join(Struct, frozen=True, gc=False):
     pool_index: int
     pooled: bool
     account: str
+    server_id: str
 
 
 class Resume(Struct, frozen=True, gc=False):

@@ -399,6 +399,7 @@ class RouteCore:
                 pool_index=max(connection.index, 0),
                 pooled=connection.pooled,
                 account=connection.account,
+                server_id=remote.server_id,
             )
         )
         what = f"account {connection.account}" if connection.account else f"pool index {connection.index}"

@@ -33,6 +33,7 @@ from functools import partial
 
 from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
 from gossamer.mesh.engine.kinds import LinkKind
+from gossamer.mesh.gateways.hashes import short_hash
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers.route_core import RouteCore
@@ -320,4 +321,5 @@ class RouteManager:
             pool_index=action.pool_index,
             pooled=action.pooled,
             account=account,
+            server_hash=short_hash(action.server_id),
         )

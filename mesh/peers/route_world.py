@@ -131,5 +131,6 @@ class RouteEngine(Protocol):
         pool_index: int = 0,
         pooled: bool = True,
         account: int = 0,
+        server_hash: bytes = b"",
     ) -> None: ...
     def account(self, name: bytes, *, dedicated_route: bool = False) -> int: ...

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gossamer.mesh.monitor import connz, subsz
+from gossamer.mesh.monitor import connz, gatewayz, subsz
 
 if TYPE_CHECKING:
     from gossamer.mesh.engine.events import Message
@@ -84,6 +84,26 @@ def subsz_options(body: Body, account: str = "") -> subsz.SubszOptions:
     )
     subsz.check(options)
     return options
+
+
+class _GatewayzBody(msgspec.Struct):
+    name: str | None = None
+    accounts: bool | None = None
+    account_name: str | None = None
+    subscriptions: bool | None = None
+    subscriptions_detail: bool | None = None
+
+
+def gatewayz_options(body: Body) -> gatewayz.GatewayzOptions:
+    """As above. Raises msgspec.ValidationError."""
+    asked = msgspec.convert(body, _GatewayzBody)
+    return gatewayz.GatewayzOptions(
+        gateway=asked.name or "",
+        accounts=bool(asked.accounts),
+        account=asked.account_name or "",
+        subscriptions=bool(asked.subscriptions or asked.subscriptions_detail),
+        in_detail=bool(asked.subscriptions_detail and not asked.subscriptions),
+    )
 
 
 class _StatzBody(msgspec.Struct):

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gossamer.mesh.monitor import accountz, connz, healthz, leafz, routez, subsz, varz
+from gossamer.mesh.monitor import accountz, connz, gatewayz, healthz, leafz, routez, subsz, varz
 from gossamer.mesh.monitor.parameters import BadParameter
 from gossamer.mesh.system.filters import matches_filter
-from gossamer.mesh.system.request_body import Body, account_option, body_of, connz_options, subsz_options
+from gossamer.mesh.system.request_body import (
+    Body,
+    account_option,
+    body_of,
+    connz_options,
+    gatewayz_options,
+    subsz_options,
+)
 from gossamer.mesh.system.voice import Voice
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ class ServerRequests:
                 subscriptions=bool(body.get("subscriptions") or body.get("subscriptions_detail")),
                 in_detail=bool(body.get("subscriptions_detail")),
             ),
-            "GATEWAYZ": lambda body: leafz.gatewayz(node),
+            "GATEWAYZ": lambda body: gatewayz.gatewayz(node, gatewayz_options(body)),
             "LEAFZ": lambda body: leafz.leafz(node),
             "SUBSZ": lambda body: subsz.subsz(node, subsz_options(body)),
             "ACCOUNTZ": lambda body: accountz.accountz(node, account_option(body)),

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.monitor.formats import timestamp
+from gossamer.mesh.monitor.gatewayz import gateways
 from gossamer.mesh.monitor.process import cores, resident_bytes
 
 if TYPE_CHECKING:
+    from gossamer.mesh.gateways.surroundings import GatewayRow
     from gossamer.mesh.node import Node
 
 _KINDS = {"clients": LinkKind.CLIENT, "routes": LinkKind.ROUTE, "gateways": LinkKind.GATEWAY, "leafs": LinkKind.LEAF}
@@ -57,8 +59,25 @@ def statsz(node: "Node", servers: int) -> dict[str, Any]:
         )
     if routes:
         fields["routes"] = routes
+    known = gateways(node)
+    entries = known.rows() if known is not None else []
+    found = [_gateway(node, row, entries) for row in entries if row.outbound]
+    if found:
+        fields["gateways"] = found
     fields["active_servers"] = servers
     return fields | {"gomaxprocs": cores()}
+
+
+def _gateway(node: "Node", row: "GatewayRow", rows: "list[GatewayRow]") -> dict[str, Any]:
+    """An outbound, with the number of connections from the same cluster."""
+    entry = node.engine.link(row.link)
+    return {
+        "gwid": row.link,
+        "name": row.gateway,
+        "sent": _stats(entry.out_messages, entry.out_bytes) if entry is not None else _stats(0, 0),
+        "received": _stats(entry.in_messages, entry.in_bytes) if entry is not None else _stats(0, 0),
+        "inbound_connections": sum(1 for each in rows if not each.outbound and each.gateway == row.gateway),
+    }
 
 
 def _stats(messages: int, payload_bytes: int) -> dict[str, int]:

@@ -8,6 +8,8 @@ from gossamer.mesh.options.loading import assess
 
 WAITING = {
     "tls": ["tls {}", 'tls {cert_file: "c", key_file: "k", verify: true}', "cluster {tls {}}",
+            "gateway {name: g, port: 1, tls {}}",
+            'gateway {name: g, port: 1, gateways: [{name: h, url: "nats://a", tls {}}]}',
             "leafnodes {tls {}}", 'leafnodes {remotes: [{url: "nats://a", tls {}}]}'],
     "resolver_tls": ["resolver_tls {}"],
     "allow_non_tls": ["allow_non_tls: true"],
@@ -16,7 +18,6 @@ WAITING = {
     "jetstream": ["jetstream: true", "jetstream: enabled", "jetstream {}", 'jetstream {max_mem: "1G", store_dir: x}',
                   "accounts {A {jetstream: enabled}}", "accounts {A {jetstream {max_mem: 1G}}}"],
     "default_js_domain": ["default_js_domain {A: x}"],
-    "gateway": ["gateway {name: g, port: 1}"],
     "ws_compression": ['leafnodes {remotes: [{url: "nats://a", ws_compression: true}]}'],
     "proxy": ['leafnodes {remotes: [{url: "nats://a", proxy {url: "http://p:1"}}]}'],
     "js_cluster_migrate": ['leafnodes {remotes: [{url: "nats://a", js_cluster_migrate: true}]}'],
@@ -28,7 +29,7 @@ WAITING = {
     "ocsp_cache": ["ocsp_cache: true"],
     "prof_port": ["prof_port: 1"],
     "prof_block_rate": ["prof_block_rate: 1"],
-    "write_timeout": ["write_timeout: retry"],
+    "write_timeout": ["write_timeout: retry", "gateway {name: g, port: 1, write_timeout: close}"],
     "no_sublist_cache": ["no_sublist_cache: true"],
     "compression": ["cluster {compression: s2_auto}", "cluster {compression: on}",
                     "cluster {compression {mode: s2_best}}"],

@@ -133,6 +133,7 @@ class LineEngine:
         pool_index: int = 0,
         pooled: bool = True,
         account: int = 0,
+        server_hash: bytes = b"",
     ) -> None:
         if link not in self.links:
             return

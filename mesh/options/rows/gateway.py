@@ -1,7 +1,10 @@
 """The ``gateway`` block (spec configuration section 6.2)."""
 
+from typing import Any
+
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
+from gossamer.mesh.options.options import RemoteGatewayOptions
 from gossamer.mesh.options.processing import Processing
 from gossamer.mesh.options.rows.authorization import single_user
 from gossamer.mesh.options.rows.cluster import is_url
@@ -41,7 +44,15 @@ def _url(what: str, node: Node) -> str:
     return url
 
 
-def _remotes(processing: Processing, key: str, node: Node) -> tuple[object, ...]:
+def _authorization(processing: Processing, key: str, node: Node) -> tuple[Any, ...]:
+    values = _SINGLE.convert(processing, key, node)
+    return values.get("user"), values.get("password"), values.get("timeout")
+
+
+_SINGLE = single_user("Gateway", "peer authorization")
+
+
+def _remotes(processing: Processing, key: str, node: Node) -> tuple[RemoteGatewayOptions, ...]:
     if not isinstance(node.value, list):
         raise Wrong(f"Expected gateways field to be an array, got {node.go_type}", bare=True)
     found = []
@@ -49,7 +60,11 @@ def _remotes(processing: Processing, key: str, node: Node) -> tuple[object, ...]
         if not isinstance(each.value, dict):
             processing.error(each, f"Expected gateway entry to be a map/struct, got {each.go_type}")
             continue
-        found.append(processing.block("gateway.gateways", each))
+        values = processing.block("gateway.gateways", each)
+        urls = values.get("urls", ())
+        if "url" in values:
+            urls = (*urls, values["url"])
+        found.append(RemoteGatewayOptions(name=values.get("name", ""), urls=tuple(dict.fromkeys(urls))))
     return tuple(found)
 
 
@@ -60,8 +75,6 @@ TOP = (
         doc="Links to other clusters.",
         reload=Reload.NO,
         name="Gateway",
-        waits_for=Feature.GATEWAYS,
-        is_off=lambda value: False,
     ),
 )
 
@@ -73,32 +86,95 @@ BLOCKS = (
             Row(
                 keys=("name",),
                 type=name("gateway name cannot contain spaces"),
+                fields=("gateway.name",),
                 doc="Name of this cluster; equal to the cluster's if both are given.",
+                name="Gateway",
             ),
-            Row(keys=("listen",), type=LISTEN, doc="Address for gateways."),
-            Row(keys=("port",), type=INTEGER, doc="Port for gateways; -1 takes a free one."),
-            Row(keys=("host", "net"), type=TEXT, default="0.0.0.0", doc="Address to listen on for gateways."),
+            Row(
+                keys=("listen",),
+                type=LISTEN,
+                fields=("gateway.host", "gateway.port"),
+                doc="Address for gateways.",
+                name="Gateway",
+            ),
+            Row(keys=("port",), type=INTEGER, fields=("gateway.port",), doc="Port for gateways; -1 takes a free one."),
+            Row(
+                keys=("host", "net"),
+                type=TEXT,
+                fields=("gateway.host",),
+                doc="Address to listen on for gateways.",
+                name="Gateway",
+            ),
             Row(
                 keys=("authorization",),
-                type=single_user("Gateway", "peer authorization"),
+                type=Type("block peer authorization", _authorization),
+                fields=("gateway.user", "gateway.password", "gateway.auth_timeout_ns"),
                 default="none",
                 doc="What gateways must say to come in.",
+                name="Gateway",
             ),
-            Row(keys=("tls",), type=TLS, doc="TLS for gateways.", reload=Reload.PARTLY),
-            Row(keys=("advertise",), type=TEXT, doc="Address told to others instead of the listener's."),
-            Row(keys=("connect_retries",), type=INTEGER, default="0", doc="Attempts for gateways known by gossip."),
             Row(
-                keys=("connect_backoff",), type=BOOLEAN, default="false", doc="Dial less and less often.", since="2.12"
+                keys=("tls",),
+                type=TLS,
+                doc="TLS for gateways.",
+                reload=Reload.PARTLY,
+                waits_for=Feature.TLS,
+                is_off=lambda value: False,
+            ),
+            Row(
+                keys=("advertise",),
+                type=TEXT,
+                fields=("gateway.advertise",),
+                doc="Address told to others instead of the listener's.",
+                name="Gateway",
+            ),
+            Row(
+                keys=("connect_retries",),
+                type=INTEGER,
+                fields=("gateway.connect_retries",),
+                doc="Attempts for gateways known by gossip.",
+                name="Gateway",
+            ),
+            Row(
+                keys=("connect_backoff",),
+                type=BOOLEAN,
+                fields=("gateway.connect_backoff",),
+                doc="Dial less and less often.",
+                name="Gateway",
+                since="2.12",
             ),
             Row(
                 keys=("reject_unknown_cluster", "reject_unknown"),
                 type=BOOLEAN,
-                default="false",
+                fields=("gateway.reject_unknown_cluster",),
                 doc="Only configured clusters may connect.",
+                name="Gateway",
             ),
-            Row(keys=("gateways",), type=Type("[block gateway.gateways]", _remotes), doc="The other clusters."),
-            Row(keys=("write_deadline",), type=DURATION, doc="How long a write may take.", since="2.14"),
-            Row(keys=("write_timeout",), type=WRITE_TIMEOUT, default="retry", doc="What then happens.", since="2.14"),
+            Row(
+                keys=("gateways",),
+                type=Type("[block gateway.gateways]", _remotes),
+                fields=("gateway.gateways",),
+                doc="The other clusters.",
+                name="Gateway",
+            ),
+            Row(
+                keys=("write_deadline",),
+                type=DURATION,
+                fields=("gateway.write_deadline_ns",),
+                doc="How long a write may take.",
+                name="Gateway",
+                since="2.14",
+            ),
+            Row(
+                keys=("write_timeout",),
+                type=WRITE_TIMEOUT,
+                default="retry",
+                doc="What then happens.",
+                since="2.14",
+                waits_for=Feature.WRITE_RETRY,
+                is_off=lambda value: value != "close",
+                remedy='write "retry" to start',
+            ),
         ),
     ),
     block(
@@ -108,7 +184,13 @@ BLOCKS = (
             Row(keys=("name",), type=TEXT, doc="Name of the cluster."),
             Row(keys=("url",), type=url_type("gateway"), doc="One of its nodes."),
             Row(keys=("urls",), type=Type("[url]", _urls), doc="Several of its nodes."),
-            Row(keys=("tls",), type=TLS, doc="TLS towards it."),
+            Row(
+                keys=("tls",),
+                type=TLS,
+                doc="TLS towards it.",
+                waits_for=Feature.TLS,
+                is_off=lambda value: False,
+            ),
         ),
     ),
 )
