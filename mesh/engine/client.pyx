@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memchr, memcmp
 
-from gossamer.mesh.engine.delivery cimport compose, publish_from_client
+from gossamer.mesh.engine.delivery cimport compose
 from gossamer.mesh.engine.interest cimport terminal_subject
 from gossamer.mesh.engine.links cimport link_pong
 from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
@@ -19,6 +19,7 @@ from gossamer.mesh.engine.match cimport NO_SLOT, entry_valid, match_lookup
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
 from gossamer.mesh.engine.pending cimport requests_forgotten
+from gossamer.mesh.engine.publish cimport publish_from_client
 from gossamer.mesh.engine.subscriptions cimport client_subscribe, client_unsubscribe, sid_find
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (

@@ -8,7 +8,7 @@ from posix.unistd cimport close
 
 from gossamer.mesh.engine.accounts cimport account_by_id, account_enter, account_settle
 from gossamer.mesh.engine.announce cimport announce_all
-from gossamer.mesh.engine.delivery cimport compose, publish_own
+from gossamer.mesh.engine.delivery cimport compose
 from gossamer.mesh.engine.gateway cimport gateway_joined
 from gossamer.mesh.engine.leaf cimport leaf_changed, leaf_joined
 from gossamer.mesh.engine.links cimport (
@@ -25,6 +25,7 @@ from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_as_is, output_writable
 from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.publish cimport publish_own
 from gossamer.mesh.engine.quoting cimport buffer_json
 from gossamer.mesh.engine.s2 cimport s2_more, s2_unpack
 from gossamer.mesh.engine.sharing cimport (

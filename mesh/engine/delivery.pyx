@@ -1,63 +1,43 @@
 # cython: language_level=3
 """Delivery: from a parsed message to everybody's output.
 
-Order of one message: verdicts on the publisher, plain local receivers, one member of each queue group, one copy to each
-remote node with interest (which carries the groups whose pick fell there), and the 503 if nobody took it. A message
-that came by route goes to local receivers only, and to the groups its line names.
+Order of one message: plain local receivers, one member of each queue group, one copy to each server with interest
+(which carries the groups whose pick fell there), subscribers in importing accounts, requests in exporting ones.
 
 What a receiver gets is put together from pieces that lie ready: "MSG subject" (written over the publisher's own line in
 the read buffer where that was canonical), the receiver's " sid", and the rest of the publisher's line with the payload.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
+from libc.stdlib cimport malloc
 from libc.string cimport memcmp, memcpy
 
-from gossamer.mesh.engine.interest cimport group_name, terminal_subject
-from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin, mail_denied
-from gossamer.mesh.engine.match cimport match_lookup, match_may_publish
+from gossamer.mesh.engine.interest cimport group_name
+from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick
-from gossamer.mesh.engine.quoting cimport buffer_quoted
-from gossamer.mesh.engine.output cimport (
-    commit,
-    link_doom,
-    output_add,
-    output_error,
-    output_flush_all,
-    output_share,
-    reserve,
-)
-from gossamer.mesh.engine.permission cimport reply_allowed, reply_remember
-from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, mapped, request_begin, request_end
+from gossamer.mesh.engine.output cimport commit, output_flush_all, output_share, reserve
+from gossamer.mesh.engine.permission cimport reply_remember
+from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, request_begin, request_end
 from gossamer.mesh.engine.returning cimport (
     PREFIX_SIZE,
-    returning_find,
-    returning_ours,
     returning_prefix,
     returning_remember,
     send_back,
     subscribed_just_now,
 )
-from gossamer.mesh.engine.rights cimport may_take
 from gossamer.mesh.engine.servers cimport goes_to, pick_nearest, pick_remote, send_servers, write_server
-from gossamer.mesh.engine.subject cimport matches, subject_literal
 from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
 from gossamer.mesh.engine.text cimport copy_over, write_number
 from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
-    ACTION_PUBLISH,
-    ACTION_REPLY,
     ENTRY_ANSWERS,
     ENTRY_CALLS,
     ENTRY_GATEWAYS,
-    ENTRY_MAPPED,
     ENTRY_SHADOWS,
     EVENT_MESSAGE,
     FLUSH_BYTES,
     FLUSH_LINKS,
     KIND_CLIENT,
-    KIND_GATEWAY,
-    KIND_ROUTE,
-    PROTOCOL_VIOLATION,
     RECEIVER_SHADOW,
     RUN_BYTES,
     RUN_RECEIVERS,
@@ -70,8 +50,6 @@ from gossamer.mesh.engine.types cimport (
     SPECIAL_NO_ECHO,
     SPECIAL_NO_HEADERS,
     SPECIAL_RESPONSES,
-    TO_ALL,
-    TO_HUBS,
     TO_LEAFS,
     TO_ROUTES,
     Buffer,
@@ -86,7 +64,6 @@ from gossamer.mesh.engine.types cimport (
     ShadowMatch,
     Subscription,
 )
-from libc.stdlib cimport malloc
 
 
 # --- one receiver -----------------------------------------------------------------------------------------------------
@@ -484,7 +461,7 @@ cdef void compose_run(Core* core, Message* message, Entry* entry) noexcept nogil
     message.run_sid = first
 
 
-cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexcept nogil:
+cdef void deliver_plain(Core* core, Message* message, Entry* entry) noexcept nogil:
     cdef uint32_t i
     message.run = NULL
     if entry.plain_count >= RUN_RECEIVERS and message.total_size >= RUN_BYTES:
@@ -500,90 +477,12 @@ cdef inline void deliver_plain(Core* core, Message* message, Entry* entry) noexc
     message.run = NULL
 
 
-cdef inline void count_account(Core* core, Message* message) noexcept nogil:
+cdef void count_account(Core* core, Message* message) noexcept nogil:
     if message.source != NULL and message.asked_by == NULL:     # it came in once, and here
         message.account.in_messages += 1
         message.account.in_bytes += message.total_size
     message.account.out_messages += message.delivered
     message.account.out_bytes += <uint64_t>message.delivered * message.total_size
-
-
-cdef void no_responders(Core* core, Message* message) noexcept nogil:
-    """The 503 to a requester that is listening on its reply subject itself (client-protocol section 12)."""
-    cdef Link* link = message.source
-    cdef Subscription* one = link.subscriptions
-    cdef uint32_t size = 32 + message.subject_size
-    cdef uint32_t bound
-    cdef uint32_t slot
-    cdef uint32_t i
-    cdef Entry* entry
-    cdef char* start
-    cdef char* to
-    if link.subscription_count > 32:
-        entry = match_lookup(core, link.account, message.reply, message.reply_size, &slot)
-        one = NULL
-        if entry != NULL:
-            for i in range(entry.plain_count):
-                if entry.plain[i].link == link:
-                    one = entry.plain[i]
-                    break
-    else:
-        while one != NULL:
-            if one.group == NULL and one.terminal != NULL and matches(
-                    terminal_subject(one.terminal), one.terminal.subject_size, message.reply, message.reply_size):
-                break
-            one = one.next
-    if one == NULL:
-        return
-    bound = 64 + message.reply_size + one.sid_size + size + 4
-    start = reserve(core, link, bound)
-    if start == NULL:
-        return
-    to = start
-    memcpy(to, b"HMSG ", 5)
-    to += 5
-    memcpy(to, message.reply, message.reply_size)
-    to += message.reply_size
-    memcpy(to, sid_text(one), one.sid_size)
-    to += one.sid_size
-    to[0] = 32
-    to += 1
-    i = write_number(to, size)
-    memcpy(to + i, b" ", 1)
-    memcpy(to + i + 1, to, i)
-    to += 2 * i + 1
-    memcpy(to, b"\r\nNATS/1.0 503\r\nNats-Subject: ", 30)
-    to += 30
-    memcpy(to, message.subject, message.subject_size)
-    to += message.subject_size
-    memcpy(to, b"\r\n\r\n\r\n", 6)
-    to += 6
-    commit(core, link, <uint32_t>(to - start))
-    link.out_messages += 1
-    link.out_bytes += size
-
-
-cdef void refuse(Core* core, Link* link, int action, const char* words, uint32_t words_size, char* subject,
-                 uint32_t size) noexcept nogil:
-    """``Permissions Violation for Publish <words> "<subject>"``."""
-    core.line_other.size = 0
-    buffer_add(&core.line_other, b"Permissions Violation for Publish ", 34)
-    buffer_add(&core.line_other, words, words_size)
-    buffer_add(&core.line_other, b" ", 1)
-    buffer_quoted(&core.line_other, subject, size)
-    output_error(core, link, core.line_other.data, <uint32_t>core.line_other.size)
-    mail_denied(core, link, action, subject, size, NULL, 0)
-
-
-cdef inline uint8_t reserved_reply(Message* message) noexcept nogil:
-    """Replies that only servers may use (client-protocol section 7)."""
-    cdef char* reply = message.reply
-    cdef uint32_t size = message.reply_size
-    if reply[0] == 95:
-        return (size >= 4 and memcmp(reply, b"_R_.", 4) == 0) or (size >= 5 and memcmp(reply, b"_GR_.", 5) == 0)
-    if reply[0] == 36:
-        return (size >= 8 and memcmp(reply, b"$JS.ACK.", 8) == 0) or (size >= 4 and memcmp(reply, b"$GR.", 4) == 0)
-    return 0
 
 
 cdef void deliver_shadows(Core* core, Message* message, Entry* entry) noexcept nogil:
@@ -683,174 +582,3 @@ cdef void spread(Core* core, Message* message, Entry* entry) noexcept nogil:
     elif core.leaf_shadows.size:
         deliver_leafs(core, message)
     count_account(core, message)
-
-
-cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Mapping, verdicts, +OK, fan-out; 0 if the publisher had no right."""
-    cdef Link* link = message.source
-    link.in_messages += 1
-    link.in_bytes += message.total_size
-    message.asked_by = NULL
-    message.via = NULL
-    message.audience = TO_ALL
-    message.named = 0
-    message.fresh = 0
-    message.origin = 0
-    message.mapped_reply_size = 0
-    if entry.special & ENTRY_MAPPED:
-        entry = remap(core, message, entry)
-        if entry == NULL:
-            if link.verbose:
-                output_add(core, link, b"+OK\r\n", 5)
-            return 1
-    if link.pedantic and not subject_literal(message.subject, message.subject_size):
-        output_error(core, link, b"Invalid Publish Subject", 23)
-    if entry.reserved or (link.permission != NULL and not match_may_publish(entry, link.permission)
-                          and not (link.permission.response_max and reply_allowed(
-                              core, link, message.subject, message.subject_size))):
-        refuse(core, link, ACTION_PUBLISH, b"to", 2, message.subject, message.subject_size)
-        return 0
-    if message.reply_size and reserved_reply(message):
-        refuse(core, link, ACTION_REPLY, b"with Reply of", 13, message.reply, message.reply_size)
-        return 0
-    if link.verbose:
-        output_add(core, link, b"+OK\r\n", 5)
-    if link.returning and returning_find(core, link, message):
-        send_back(core, message)
-        return 1
-    spread(core, message, entry)
-    if message.delivered == 0 and message.reply_size and link.no_responders and not link.special & SPECIAL_CLOSING:
-        no_responders(core, message)
-    return 1
-
-
-cdef Entry* remap(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """The account maps the subject: go on with what it is mapped to; NULL: the message is dropped."""
-    cdef Entry* wanted = mapped(core, message, entry)
-    if wanted != NULL and wanted != entry:
-        compose(core, message)
-    return wanted
-
-
-cdef void deliver_here(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """A message of another server's clients to those of this node: no import is looked at but for answers, whose
-    requestor may be anywhere."""
-    message.share = message.total_size >= SHARE_BYTES and entry.plain_count >= SHARE_RECEIVERS
-    deliver_plain(core, message, entry)
-    message.share = 0
-
-
-cdef void deliver_extra(Core* core, Message* message, Entry* entry) noexcept nogil:
-    if entry.special & ENTRY_SHADOWS:
-        deliver_shadows(core, message, entry)
-    if core.leaf_shadows.size:
-        deliver_leafs(core, message)
-    if entry.special & ENTRY_ANSWERS and core.pendings_count:
-        message.audience = TO_ALL
-        deliver_answer(core, message)
-    count_account(core, message)
-
-
-cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Local receivers, leaf nodes, and the groups the line names; nothing goes on, but for a group without a member
-    here, and answers to requests through imports."""
-    cdef uint32_t i
-    deliver_here(core, message, entry)
-    if entry.remote_count or (message.queues_size and entry.group_count):
-        core.message_sequence += 1
-        core.scratch_remote.size = 0
-        if message.queues_size:
-            for i in range(entry.group_count):
-                if group_named(&entry.groups[i], message.queues, message.queues_size):
-                    deliver_group_from_route(core, &entry.groups[i], message, entry)
-        message.audience = TO_LEAFS
-        if entry.special & ENTRY_ANSWERS:
-            message.audience = TO_LEAFS | TO_HUBS
-        send_servers(core, message, entry, 1)
-    deliver_extra(core, message, entry)
-
-
-cdef void publish_from_gateway(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """The own cluster: every node with plain interest, and one member of each group that the line names."""
-    cdef uint32_t i
-    deliver_here(core, message, entry)
-    message.audience = TO_ROUTES | TO_LEAFS
-    if entry.remote_count or (message.queues_size and entry.group_count):
-        core.message_sequence += 1
-        core.scratch_remote.size = 0
-        if message.queues_size:
-            for i in range(entry.group_count):
-                if group_named(&entry.groups[i], message.queues, message.queues_size):
-                    deliver_group(core, &entry.groups[i], message, entry)
-        send_servers(core, message, entry, 1)
-    deliver_extra(core, message, entry)
-
-
-cdef void refuse_leaf(Core* core, Message* message) noexcept nogil:
-    """A message that the leaf's user may not send. A hub closes the link, a spoke is silent."""
-    cdef Link* link = message.source
-    if link.route.spoke:
-        return
-    core.line_other.size = 0
-    buffer_add(&core.line_other, b"Permissions Violation for Publish to ", 37)
-    buffer_quoted(&core.line_other, message.subject, message.subject_size)
-    mail_denied(core, link, ACTION_PUBLISH, message.subject, message.subject_size, NULL, 0)
-    link_doom(core, link, PROTOCOL_VIOLATION, core.line_other.data, <uint32_t>core.line_other.size, 1)
-
-
-cdef void publish_from_leaf(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """Mapping and rights as for a client; then everybody whom a leaf's or hub's message may reach. Only the groups in
-    the line are served, unless the subject was mapped here."""
-    cdef Link* link = message.source
-    cdef Entry* wanted = entry
-    message.named = 1
-    message.origin = link.route.origin
-    message.audience = TO_LEAFS | TO_HUBS if link.route.spoke else TO_ALL
-    if entry.special & ENTRY_MAPPED:
-        wanted = remap(core, message, entry)
-        if wanted == NULL:
-            return
-        message.named = wanted == entry
-    if not may_take(core, link, wanted, message.subject, message.subject_size):
-        refuse_leaf(core, message)
-        return
-    spread(core, message, wanted)
-
-
-cdef void publish_from_server(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """From another server. A reply that a gateway mapped is shown to clients as it was."""
-    cdef Link* link = message.source
-    link.in_messages += 1
-    link.in_bytes += message.total_size
-    message.asked_by = NULL
-    message.via = NULL
-    message.delivered = 0
-    message.named = 0
-    message.fresh = 0
-    message.mapped_reply_size = 0
-    if message.reply_size > PREFIX_SIZE and returning_prefix(message.reply):
-        message.mapped_reply = message.reply
-        message.mapped_reply_size = message.reply_size
-        message.reply += PREFIX_SIZE
-        message.reply_size -= PREFIX_SIZE
-        compose(core, message)
-    if message.subject_size > PREFIX_SIZE and returning_prefix(message.subject):
-        if link.kind == KIND_GATEWAY and not returning_ours(core, message):
-            return
-        message.audience = TO_ALL
-        send_back(core, message)
-    elif link.kind == KIND_ROUTE:
-        publish_from_route(core, message, entry)
-    elif link.kind == KIND_GATEWAY:
-        publish_from_gateway(core, message, entry)
-    else:
-        publish_from_leaf(core, message, entry)
-
-
-cdef void publish_own(Core* core, Message* message, Entry* entry) noexcept nogil:
-    """From the control plane: no verdicts."""
-    message.audience = TO_ALL
-    if message.subject_size > PREFIX_SIZE and returning_prefix(message.subject):
-        send_back(core, message)
-        return
-    spread(core, message, entry)

@@ -11,7 +11,7 @@ from libc.string cimport memchr, memcmp
 
 from gossamer.mesh.engine.accounts cimport account_from_route
 from gossamer.mesh.engine.client cimport report_hello
-from gossamer.mesh.engine.delivery cimport compose, publish_from_server
+from gossamer.mesh.engine.delivery cimport compose
 from gossamer.mesh.engine.gateway cimport gateway_account, gateway_command, gateway_interest
 from gossamer.mesh.engine.leaf cimport leaf_interest
 from gossamer.mesh.engine.links cimport link_pong
@@ -20,6 +20,7 @@ from gossamer.mesh.engine.match cimport NO_SLOT, entry_valid, match_lookup
 from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
+from gossamer.mesh.engine.publish cimport publish_from_server
 from gossamer.mesh.engine.subscriptions cimport remote_subscribe, remote_unsubscribe
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
