@@ -82,7 +82,10 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     """Everything the authenticator needs. ``timeout_ns`` 0: the default (2 s, or the TLS timeout and one more).
 
     ``lenient_callout``: take answers of a callout service as nats-server does, which does not look at connection types,
-    ``src`` and limits of the user it grants, nor at the signature of a sealed answer (section 26.6)."""
+    ``src`` and limits of the user it grants, nor at the signature of a sealed answer (section 26.6).
+
+    ``literal_wildcards``: allow lists take the wildcards of a subscription for literal tokens, as nats-server does
+    (section 26.1): ``gossamer.auth.policy``."""
 
     user: str = ""
     password: str = ""
@@ -105,6 +108,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     default_sentinel: str = ""
     callout: CalloutSettings | None = None
     lenient_callout: bool = False
+    literal_wildcards: bool = False
 
     @property
     def operator_mode(self) -> bool:

@@ -335,6 +335,8 @@ class Node:
     def configure_engine(self, options: Options) -> None:
         """Program all limits, at the start and after a reload."""
         limits = options.limits
+        if options.authorization.literal_wildcards:
+            self.journal.warning('literal_wildcards: an allow list with "a.*" lets subscriptions to "a.>" in')
         self.engine.configure(
             max_connections=limits.max_connections,
             max_control_line=limits.max_control_line,
@@ -348,6 +350,7 @@ class Node:
             fast_producer_stall=not limits.no_fast_producer_stall,
             placeholder_accounts=options.authorization.resolver is not None,
             trace=self.journal.tracing,
+            literal_wildcards=options.authorization.literal_wildcards,
         )
 
     def _serve(self, client_socket: BoundSocket | None) -> None:

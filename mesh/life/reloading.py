@@ -31,7 +31,13 @@ _TOO_MANY = b"maximum connections exceeded"
 #: What decides about users of operator mode beside their accounts.
 _ABOUT_USERS = frozenset(
     f"authorization.{name}"
-    for name in ("resolver_pinned_accounts", "default_sentinel", "trusted_proxies", "proxy_required")
+    for name in (
+        "resolver_pinned_accounts",
+        "default_sentinel",
+        "trusted_proxies",
+        "proxy_required",
+        "literal_wildcards",
+    )
 )
 #: A verdict may take half a millisecond: others have a turn after this many.
 _JUDGED_AT_ONCE = 20

@@ -211,7 +211,8 @@ class Clients:
         action = Action(event.action)
         subject, queue = event.subject.decode("utf-8", "replace"), event.queue.decode("utf-8", "replace")
         value = client.permissions.value if client.permissions is not None else None
-        rule = rule_of_denial(value, action, subject, queue)
+        literal = self.judge.settings.literal_wildcards
+        rule = rule_of_denial(value, action, subject, queue, literal_wildcards=literal)
         account = client.account.name if client.account is not None else ""
         denial = Denial(self._clock.wall_ns(), client.link, account, client.user, action, subject, queue, rule)
         self.denials.add(denial, event.skipped)

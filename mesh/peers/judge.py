@@ -235,11 +235,16 @@ def says_anything(settings: AuthSettings) -> bool:
     )
 
 
-def rule_of_denial(value: "Permissions | None", action: Action, subject: str, queue: str) -> str:
+def rule_of_denial(
+    value: "Permissions | None", action: Action, subject: str, queue: str, *, literal_wildcards: bool = False
+) -> str:
     """Which entry decided, in words; empty when the permissions say nothing about it (reserved subjects, limits)."""
     if value is None:
         return ""
     from gossamer.auth.policy import may_publish, may_subscribe
 
-    verdict = may_subscribe(value, subject, queue) if action == Action.SUBSCRIBE else may_publish(value, subject)
+    if action == Action.SUBSCRIBE:
+        verdict = may_subscribe(value, subject, queue, literal_wildcards=literal_wildcards)
+    else:
+        verdict = may_publish(value, subject)
     return "" if verdict.allowed else verdict.rule

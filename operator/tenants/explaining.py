@@ -49,6 +49,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     place: str = ""
     signer: str = ""
     refusal: str = ""
+    literal_wildcards: bool = False  # of the configuration: ``gossamer.auth.policy``
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -88,7 +89,8 @@ def explain(standing: Standing, action: str, subject: str, queue: str = "", acco
         if action == REQUEST and not may_subscribe(standing.permissions, _INBOX).allowed:
             notes.append(f"it may not subscribe to {_INBOX}: where clients wait for answers, unless told otherwise")
     else:
-        verdict = may_subscribe(standing.permissions, subject, queue)
+        literal = standing.literal_wildcards
+        verdict = may_subscribe(standing.permissions, subject, queue, literal_wildcards=literal)
         allowed, rule = verdict.allowed, verdict.rule
         if allowed and filters_delivery(standing.permissions, subject, queue):
             notes.append("messages on subjects that a deny entry matches are not delivered to it")
@@ -166,12 +168,15 @@ def standing_in_configuration(
 ) -> Standing:
     """A user of a server's configuration: by name or nkey, or in operator mode like ``standing_in_store``."""
     if settings.operator_mode:
-        return _by_claims(settings, _resolver(settings), find_user(workspace, user, account), now)
-    proven, attempt = _as_if_proven(settings, user)
-    decision = Authenticator(proven).decide(attempt, now)
-    if isinstance(decision, Refusal):
-        return Standing(user=user, refusal=str(decision.reason), source="configuration", place=decision.reason.place)
-    return _admitted(decision, user)
+        standing = _by_claims(settings, _resolver(settings), find_user(workspace, user, account), now)
+    else:
+        proven, attempt = _as_if_proven(settings, user)
+        decision = Authenticator(proven).decide(attempt, now)
+        if isinstance(decision, Refusal):
+            place = decision.reason.place
+            return Standing(user=user, refusal=str(decision.reason), source="configuration", place=place)
+        standing = _admitted(decision, user)
+    return structs.replace(standing, literal_wildcards=settings.literal_wildcards)
 
 
 def map_of_store(workspace: Workspace, now: float) -> Map:

@@ -195,6 +195,14 @@ BLOCKS = (
                 reload=Reload.YES,
             ),
             Row(
+                keys=("literal_wildcards",),
+                type=BOOLEAN,
+                fields=("authorization.literal_wildcards",),
+                doc="Allow lists take the wildcards of a subscription for literal tokens, as nats-server does: "
+                "`a.*` lets `a.>` in, which then hears `a.b.c`. For users of JWTs too. Not in nats-server.",
+                reload=Reload.YES,
+            ),
+            Row(
                 keys=("proxy_required",),
                 type=BOOLEAN,
                 fields=("authorization.proxy_required",),
