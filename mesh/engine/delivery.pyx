@@ -373,11 +373,22 @@ cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept
     return 0
 
 
+cdef uint8_t wants_plain(Entry* entry, Link* link) noexcept nogil:
+    """Does the server have plain interest in the subject?"""
+    cdef uint32_t i
+    for i in range(entry.remote_count):
+        if entry.remote[i].link == link:
+            return 1
+    return 0
+
+
 cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message, Entry* entry) noexcept nogil:
     """A local member, else a leaf node's; if none can take it, once more to another node that has one (routes section
-    12.4, leafnodes 9.2)."""
+    12.4, leafnodes 9.2). That node must want nothing plain of the subject: it has its copy already, and the line for the
+    group would be heard as another one."""
     cdef uint32_t near = group.near_count - group.local_count
     cdef uint32_t leafs = group.own_count - group.near_count
+    cdef uint32_t i, at
     if deliver_one_of(core, group, 0, group.local_count, group.local_count, message, entry):
         return
     message.audience = TO_LEAFS
@@ -385,9 +396,15 @@ cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* messa
                                 weight_of(group.members + group.near_count, leafs), message, entry):
         return
     message.audience = TO_ROUTES
-    if near:
-        deliver_one_of(core, group, group.local_count, group.near_count,
-                       weight_of(group.members + group.local_count, near), message, entry)
+    if near == 0:
+        return
+    at = weighted_pick(core, group.members + group.local_count, near,
+                       weight_of(group.members + group.local_count, near))
+    for i in range(near):
+        if not wants_plain(entry, group.members[group.local_count + at].link) and pick_remote(
+                core, group.members[group.local_count + at], group.name_of, message, entry):
+            return
+        at = at + 1 if at + 1 < near else 0
 
 
 # --- the whole message ------------------------------------------------------------------------------------------------

@@ -612,19 +612,33 @@ class ReferenceNode:
         link.payload_size = total
 
     def _distribute_routed(self, link: Link, message: Message) -> None:
-        """One hop only: to clients here; a named group that has no member left goes on to one other route."""
+        """One hop only: to clients here; a named group that has no member left goes on to one other route, whose node
+        has no copy of the message yet."""
         batches: dict[int, list[list[bytes]]] = {}
         self._deliver_plain(message, batches)
         onward: dict[int, list[bytes]] = {}
         for group in link.groups:
             candidates = self._members(message, group) or [
-                candidate for candidate in self._remote_members(message, group) if candidate.link != link.number
+                candidate
+                for candidate in self._remote_members(message, group)
+                if candidate.link != link.number and candidate.link not in self._plain_links(message)
             ]
             self._deliver_group(message, group, candidates, batches, onward)
         for number, groups in onward.items():
             route = self.links[number]
             route.send(self._routed_frame(route, message, groups))
         self._flush(batches)
+
+    def _plain_links(self, message: Message) -> list[int]:
+        """Routes whose node wants a copy of the message."""
+        return [
+            link.number
+            for link in self.links.values()
+            if any(
+                not queue and account == message.account and subject_matches(subject, message.subject)
+                for account, subject, queue in link.interest
+            )
+        ]
 
     def _routed_frame(self, route: Link, message: Message, groups: list[bytes]) -> bytes:
         fields = [] if route.dedicated else [message.account]
@@ -713,12 +727,7 @@ class ReferenceNode:
         """A message that enters the cluster here. Did anybody take it?"""
         batches: dict[int, list[list[bytes]]] = {}
         delivered = self._deliver_plain(message, batches)
-        onward: dict[int, list[bytes]] = {
-            link.number: []
-            for link in self.links.values()
-            for account, subject, queue in link.interest
-            if not queue and account == message.account and subject_matches(subject, message.subject)
-        }
+        onward: dict[int, list[bytes]] = {number: [] for number in self._plain_links(message)}
         groups = {one.queue for one in self.subscriptions if one.queue}
         groups |= {queue for link in self.links.values() for _, _, queue in link.interest if queue}
         for group in sorted(groups):

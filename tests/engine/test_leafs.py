@@ -281,3 +281,16 @@ def test_headers_are_left_out_for_a_peer_without(node: Peers) -> None:
     node.feed(leaf, b"LS+ a\r\n")
     node.feed(client, b"HPUB a 12 14\r\nNATS/1.0\r\n\r\nhi\r\n")
     assert node.take(leaf) == b"LMSG a 2\r\nhi\r\n"
+
+
+def test_a_group_without_a_member_goes_on_to_a_node_that_has_no_copy(node: Peers) -> None:
+    node.account(b"A")
+    source, with_copy, without = node.join_raw(), node.join_raw(), node.join_raw()
+    node.feed(with_copy, b"RS+ A a\r\nRS+ A a q 1\r\n")
+    node.feed(source, b"RMSG A a | q 1\r\nx\r\n")
+    assert node.take(with_copy) == b""  # its plain subscribers would hear the message again
+    node.feed(without, b"RS+ A a q 1\r\n")
+    for _ in range(20):
+        node.feed(source, b"RMSG A a | q 1\r\nx\r\n")
+    assert node.take(with_copy) == b""
+    assert node.take(without) == b"RMSG A a | q 1\r\nx\r\n" * 20
