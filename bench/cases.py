@@ -6,6 +6,8 @@ A factor is always "how many times better than the baseline": more messages, or 
 from dataclasses import dataclass
 from enum import Enum
 
+from topology import CLUSTER, SINGLE, Topology
+
 
 class Work(Enum):
     """What a case does; ``measure`` has one function for each."""
@@ -15,6 +17,9 @@ class Work(Enum):
     SCATTER = "scatter"
     MEMORY = "memory"
     LATENESS = "lateness"
+    ANNOUNCE = "announce"
+    PROPAGATION = "propagation"
+    MESH_SCATTER = "mesh scatter"
 
 
 class Crossing(Enum):
@@ -43,6 +48,12 @@ P50 = Metric("p50", "p50 us", digits=0)
 P99 = Metric("p99", "p99 us", digits=0)
 ROUND = Metric("round", "ms", digits=1)
 MEMORY = Metric("memory", "B/connection", digits=0)
+ANNOUNCE = Metric("announced", "announced ms", digits=0)
+PROPAGATION_P50 = Metric("propagation_p50", "p50 ms")
+PROPAGATION_P99 = Metric("propagation_p99", "p99 ms")
+WIRE = Metric("wire", "B/msg on the wire", digits=1)
+MESH_MEMORY = Metric("mesh_memory", "MiB, all nodes", digits=0)
+CONNECTING = Metric("connecting", "s to connect", digits=1)
 LATENESS = Metric("late_p99", "late p99 ms", digits=2)
 
 
@@ -62,7 +73,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Case:
-    """One row. ``size`` is the payload in bytes; ``connections``: those that do nothing by themselves."""
+    """One row.
+
+    ``size`` is the payload in bytes; ``connections``: those that do nothing by themselves; ``text``: payloads as a
+    compressor meets them; ``runs_max``: so many runs are enough.
+    """
 
     name: str
     title: str
@@ -76,7 +91,9 @@ class Case:
     requesters: int = 0
     pinned: bool = False
     connections: int = 0
-    clustered: bool = False
+    topology: Topology = SINGLE
+    text: bool = False
+    runs_max: int = 99
     secured: bool = False
     crossing: Crossing | None = None
     only_subject: bool = False
@@ -104,7 +121,7 @@ def _crossing(crossing: Crossing) -> Case:
     )
 
 
-CASES: tuple[Case, ...] = (
+NODE_CASES: tuple[Case, ...] = (
     _flood("pub/16", "publish only, 16 B", 4.0),
     _flood("f1/16", "1 publisher, 1 subscriber, 16 B", 6.0, subscribers=1),
     _flood("f1/128", "1 publisher, 1 subscriber, 128 B", 3.5, size=128, subscribers=1),
@@ -158,7 +175,7 @@ CASES: tuple[Case, ...] = (
         (Check(RATE, factor=3.0), Check(CPU)),
         size=128,
         subscribers=1,
-        clustered=True,
+        topology=CLUSTER,
     ),
     Case(
         "cluster-secured/128",
@@ -167,7 +184,7 @@ CASES: tuple[Case, ...] = (
         (Check(RATE, share=0.85), Check(CPU)),
         size=128,
         subscribers=1,
-        clustered=True,
+        topology=CLUSTER,
         secured=True,
     ),
     Case(

@@ -37,7 +37,7 @@ cdef class Load(Traffic):
     ``size`` is the payload in bytes (16 at least); ``subjects`` all have the same length; ``header`` is a whole header
     block (``NATS/1.0 ... CRLF CRLF``) or empty; with ``queue`` all subscribers are one queue group; ``heard`` are the
     subjects as they arrive and ``reply_heard`` the length of a reply subject as it arrives, where the server changes
-    them; ``text`` (``TEXT_BYTES`` and ``size`` bytes at least) replaces the pattern; ``pids`` are the server processes
+    them; ``text`` (at least ``TEXT_PHASES`` payloads) replaces the pattern; ``pids`` are the server processes
     whose CPU time is summed. Every method raises ``LoadError``.
     """
 

@@ -8,76 +8,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from cases import CPU, LATENESS, MEMORY, P50, P99, RATE, REQUEST_RATE, ROUND, Case, Crossing, Work
+import crowd
+from cases import CPU, LATENESS, MEMORY, P50, P99, RATE, REQUEST_RATE, ROUND, WIRE, Case, Work
+from interest import announce, propagation
 from load import Load
-from servers import STOP_S, Server, ServerError, free_port
-from sharing import SETTINGS, Setting
-from trust import Trust, connect_line
+from servers import STOP_S, Server, ServerError
+from target import Target
+from text import json_text
+from traffic import TEXT_PHASES
+from trust import connect_line
 
 HEADER = b"NATS/1.0\r\nBench-Trace: 0123456789abcdef\r\n\r\n"
 SCATTER_ROUNDS = 4
 MEMORY_FIRST = 16
 SPREAD_S = 20.0
 Figures = dict[str, float]
-
-
-@dataclass
-class Target:
-    """Servers of one kind that run one case: one node or a cluster of two, open or with a trust chain."""
-
-    label: str
-    kind: str
-    secured: bool
-    crossing: Crossing | None = None
-    servers: list[Server] = field(default_factory=list)
-    trust: Trust | None = None
-
-    @property
-    def pids(self) -> list[int]:
-        """All its processes."""
-        return [server.pid for server in self.servers]
-
-    @property
-    def setting(self) -> Setting | None:
-        """What it is configured with in a case about sharing."""
-        return None if self.crossing is None else SETTINGS[self.crossing]
-
-    def hello(self, *, publisher: bool) -> bytes:
-        """The CONNECT line of one side."""
-        return connect_line(self.setting.identity(publisher) if self.setting is not None else None)
-
-    @property
-    def alive(self) -> bool:
-        """It was started and no process has ended."""
-        return bool(self.servers) and all(server.alive for server in self.servers)
-
-    def start(self, case: Case) -> None:
-        """Start what the case needs. Raises ServerError."""
-        flags: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            if self.secured:
-                self.trust = Trust()
-                flags += ["-c", str(self.trust.write(Path(folder) / "server.conf"))]
-            elif self.setting is not None:
-                configuration = Path(folder) / "server.conf"
-                configuration.write_text(self.setting.configuration)
-                flags += ["-c", str(configuration)]
-            if not case.clustered:
-                self.servers = [Server(self.kind, *flags)]
-                return
-            routes = [free_port(), free_port()]
-            for here, there in (routes, routes[::-1]):
-                cluster = ["-cluster", f"nats://127.0.0.1:{here}", "-cluster_name", "bench"]
-                self.servers.append(Server(self.kind, *flags, *cluster, "-routes", f"nats://127.0.0.1:{there}"))
-
-    def stop(self) -> None:
-        """End its processes."""
-        for server in self.servers:
-            server.stop()
-        self.servers = []
 
 
 def _load(case: Case, target: Target, links: int, **options: object) -> Load:
@@ -100,7 +47,8 @@ def _flooded(case: Case, target: Target, load: Load) -> None:
     else:
         heard = target.setting.heard if target.setting is not None else b"bench.msg"
         subscription = b"SUB %b workers 1\r\n" % heard if case.queue else b"SUB %b 1\r\n" % heard
-    publish, subscribe = target.servers[0].port, target.servers[-1].port
+    topology = case.topology
+    publish, subscribe = target.servers[topology.publish_at].port, target.servers[topology.subscribe_at].port
     if target.trust is None:
         if case.subscribers:
             load.connect(
@@ -129,16 +77,27 @@ def flood(case: Case, target: Target, seconds: float) -> Figures:
         heard=None if setting is None else [setting.heard],
         header=HEADER if case.headers else b"",
         queue=case.queue,
+        text=json_text(TEXT_PHASES * case.size) if case.text else b"",
     )
+    carried = 0
     try:
+        if target.relay is not None and not target.relay.is_open:
+            target.relay.open()
+            target.relay.opened_ns()
         _flooded(case, target, load)
         load.flood(seconds / 4)
+        if target.relay is not None:
+            carried -= sum(target.relay.count())
         outcome = load.flood(seconds)
         load.settle()
+        if target.relay is not None:
+            carried += sum(target.relay.count())
     finally:
         load.close()
     figures = _cpu(outcome)
     figures[RATE.name] = figures["messages"] / figures["seconds"] / 1e6
+    if carried:
+        figures[WIRE.name] = carried / figures["messages"]
     return figures
 
 
@@ -257,5 +216,8 @@ RUNS = {
     Work.SCATTER: scatter,
     Work.MEMORY: memory,
     Work.LATENESS: lateness,
+    Work.ANNOUNCE: announce,
+    Work.PROPAGATION: propagation,
+    Work.MESH_SCATTER: crowd.scatter,
 }
 """What to call for a case: ``(case, target, seconds)``; raises LoadError, ServerError, ConnectionError."""

@@ -2,6 +2,7 @@
 
 python bench/run.py                         all cases, results in bench/results/
 python bench/run.py --cases f1/16,rr100     some cases (a prefix is enough), printed only
+python bench/run.py --cases gateway,leaf,announce,propagation,scatter50k,compression    the mesh
 python bench/run.py --quick                 1 short run of each, printed only
 """
 
@@ -23,13 +24,16 @@ from build import build  # noqa: E402
 
 build()
 
-from cases import CASES, Case, Crossing, Work  # noqa: E402
+from cases import NODE_CASES, Case, Crossing, Work  # noqa: E402
 from load import LoadError  # noqa: E402
 from machine import DISTURBED, Watch, describe, wait_until_quiet  # noqa: E402
-from measure import RUNS, Target  # noqa: E402
+from measure import RUNS  # noqa: E402
+from mesh_cases import MESH_CASES  # noqa: E402
 from report import Row, Samples, markdown, rows, table  # noqa: E402
 from servers import KINDS, ServerError  # noqa: E402
+from target import Target  # noqa: E402
 
+CASES = NODE_CASES + MESH_CASES
 ATTEMPTS = 3
 QUIET_BUDGET_S = 90.0
 FAULTS = (LoadError, ServerError, ConnectionError, TimeoutError, MemoryError)
@@ -47,7 +51,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """Keep a remark for the report, which is published: without this machine's folders."""
-        for folder in (str(BENCH.parent), sys.prefix, tempfile.gettempdir()):
+        for folder in (str(BENCH.parent), sys.prefix, sys.base_prefix, tempfile.gettempdir()):
             text = text.replace(folder, "...")
         self.notes.append(text)
 
@@ -153,9 +157,9 @@ def _run_case(case: Case, session: Session) -> Samples:
     targets = session.targets(case)
     samples: Samples = {target.label: [] for target in targets}
     broken: set[str] = set()
-    fresh = case.work in (Work.MEMORY, Work.LATENESS)
+    fresh = case.work in (Work.MEMORY, Work.LATENESS, Work.ANNOUNCE, Work.MESH_SCATTER)
     try:
-        for turn in range(session.runs):
+        for turn in range(min(session.runs, case.runs_max)):
             # Each goes first in half of the runs: what a run leaves behind is then shared fairly.
             for target in targets if turn % 2 == 0 else targets[::-1]:
                 if target.label in broken:
@@ -184,12 +188,12 @@ def _one_run(case: Case, target: Target, targets: list[Target], session: Session
             target.stop()
         if not target.alive and case.work is not Work.LATENESS:
             target.start(case)
-        pids = [pid for other in targets for pid in other.pids]
+        pids = [pid for other in targets for pid in other.all_pids]
         watch = Watch(pids)
         figures = RUNS[case.work](case, target, session.seconds)
         figures["softirq_s"] = watch.softirq_seconds()
         # A lateness run starts and ends its own server, whose time cannot be told from that of others any more.
-        figures["others_share"] = 0.0 if case.work is Work.LATENESS else watch.others()
+        figures.setdefault("others_share", 0.0 if case.work is Work.LATENESS else watch.others())
         if not best or figures["others_share"] < best["others_share"]:
             best = figures
         if fresh:
@@ -197,7 +201,7 @@ def _one_run(case: Case, target: Target, targets: list[Target], session: Session
         if best["others_share"] <= DISTURBED or session.patience_s <= 0:
             break
         begun = time.monotonic()
-        wait_until_quiet([pid for other in targets for pid in other.pids], min(5.0, session.patience_s))
+        wait_until_quiet([pid for other in targets for pid in other.all_pids], min(5.0, session.patience_s))
         session.patience_s -= time.monotonic() - begun + session.seconds
     if best["others_share"] > DISTURBED:
         session.note(

@@ -27,11 +27,10 @@ from kernel cimport NUMBER_MASK, bench_same, bench_set_u64, bench_u64, clock_ns
 
 
 cdef enum:
-    TEXT_PHASES = 4096
-    TEXT_STEP = 97
+    PHASES_OF_TEXT = 4096
 
-#: So many bytes of ``text`` are needed, and the payload's size.
-TEXT_BYTES = TEXT_PHASES * TEXT_STEP
+#: Of ``text``, so many payloads are needed.
+TEXT_PHASES = PHASES_OF_TEXT
 
 
 cdef class Traffic(Connections):
@@ -46,11 +45,11 @@ cdef class Traffic(Connections):
             raise ValueError("size must be 16 to 65536")
         if len({len(subject) for subject in subjects}) != 1:
             raise ValueError("all subjects must have the same length")
-        # Text is laid out over many messages, so that a compressor does not find one message in the next.
+        # Text is cut into as many different payloads: a compressor must not find one message in the next.
         self.phase_mask, self.phase_step = 63, 1
         if text:
-            self.phase_mask, self.phase_step = TEXT_PHASES - 1, TEXT_STEP
-        length = self.phase_mask * self.phase_step + size + 1
+            self.phase_mask, self.phase_step = PHASES_OF_TEXT - 1, size
+        length = self.phase_mask * self.phase_step + size
         self.pattern = <char *>malloc(length)
         if self.pattern == NULL:
             raise MemoryError

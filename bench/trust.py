@@ -4,7 +4,6 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gossamer.auth.claims import AccountClaims, AccountLimits, OperatorClaims, SubjectList, UserClaims, UserGrant
 from gossamer.auth.jwt import encode, encode_signature
@@ -116,11 +115,11 @@ class Trust:
         key = KeyPair.generate(KeyKind.USER)
         return User(encode(UserClaims(name=name, subject=key.public, grant=rules()), tenant), key)
 
-    def write(self, path: Path) -> Path:
-        """A server configuration with the chain preloaded."""
+    @property
+    def configuration(self) -> str:
+        """The text of a server configuration with the chain preloaded."""
         preload = "".join(f"  {account}: {token}\n" for account, token in self._accounts.items())
-        path.write_text(
+        return (
             f"operator: {self._operator}\nsystem_account: {self._system}\nresolver: MEMORY\n"
             f"resolver_preload: {{\n{preload}}}\n"
         )
-        return path
