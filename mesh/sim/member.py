@@ -207,11 +207,12 @@ class Member:
         world = World(self._clock, chance.fork("world"), self.disk)
         log = Log(self._clock, _Lines(self.name, self._journal))
         node = SimulatedNode(self, self.options, world, log, engine)
-        self.node = node
         await node.start()
+        self.node = node
         self.network.listen(self.host, CLIENT_PORT, self._accept_client)
         for port, kind in _SERVER_PORTS:
             self.network.listen(self.host, port, partial(self._accept_server, kind))
+        self._wake()  # ticks that came while it started found nobody
 
     def install(self, release: Release) -> None:
         """What it starts with the next time."""
