@@ -29,10 +29,15 @@ class Account(Struct, gc=False, eq=False):
     members: dict[int, None] | None = None
 
     @property
+    def connections(self) -> int:
+        """Of this node: clients and leaf nodes."""
+        return self.clients + self.leafnodes
+
+    @property
     def full(self) -> bool:
         """Would one more client be too many, in the whole cluster?"""
         allowed = self.limits.max_connections
-        return 0 <= allowed <= self.clients + self.leafnodes + self.remote_clients
+        return 0 <= allowed <= self.connections + self.remote_clients
 
     @property
     def leafnodes_full(self) -> bool:

@@ -15,7 +15,7 @@ from gossamer.mesh.accounts.account import Account
 from gossamer.mesh.engine.events import Closed, Hello, Opened, PeerError, PeerInfo, Pong
 from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.leafnodes import actions as do
-from gossamer.mesh.leafnodes.acceptor import Acceptor
+from gossamer.mesh.leafnodes.acceptor import ACCOUNT_FULL, Acceptor
 from gossamer.mesh.leafnodes.authentication import FindAccount, LeafJudge
 from gossamer.mesh.leafnodes.credentials import login_fields
 from gossamer.mesh.leafnodes.loops import penalty_of
@@ -205,6 +205,22 @@ class LeafNodes:
         if leaf.stage is not Stage.CLOSING:
             leaf.stage = Stage.CLOSING
             self._engine.close(leaf.link, reason=reason, error=error.encode())
+
+    def kick(self, link: int) -> bool:
+        """Close a link without -ERR, reason Kicked. False: there is none with that number."""
+        leaf = self.table.find(link)
+        if leaf is None:
+            return False
+        self.close(leaf, CloseReason.KICKED)
+        return True
+
+    def enforce(self, account: Account) -> None:
+        """A limit that was lowered, or reached in the cluster as a whole, lies below what is there: our newest go."""
+        allowed = account.limits.max_leafnodes
+        if 0 <= allowed < account.leafnodes + account.remote_leafnodes:
+            here = max(0, allowed - account.remote_leafnodes)
+            for leaf in self.table.of_account(account)[here:]:
+                self.close(leaf, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, ACCOUNT_FULL)
 
     def rebind(self, leaf: Leaf, admission: "Admission") -> None:
         """A new verdict on a joined leaf of the same account."""

@@ -69,7 +69,7 @@ def _state(node: "Node", account: "Account", known: "KnownAccount | None") -> di
         "expired": known is not None and 0 < known.claims.expires <= now_s,
         "complete": True,
         "jetstream_enabled": False,
-        "leafnode_connections": 0,
+        "leafnode_connections": account.leafnodes,
         "client_connections": account.clients,
         "subscriptions": _subscriptions(node, account),
     }

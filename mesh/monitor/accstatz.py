@@ -23,7 +23,7 @@ def accstatz(node: "Node", *, accounts: Sequence[str] = (), unused: bool = False
         "server_id": node.identity.server_id,
         "now": timestamp(node.world.clock.wall_ns()),
         "account_statz": [
-            account_stat(account, figures.get(account.number)) for account in chosen if unused or account.clients
+            account_stat(account, figures.get(account.number)) for account in chosen if unused or account.connections
         ],
     }
 
@@ -45,8 +45,8 @@ def account_stat(account: "Account", figures: "AccountStatistics | None") -> dic
         "acc": account.name,
         "name": account.label or account.name,
         "conns": account.clients,
-        "leafnodes": 0,
-        "total_conns": account.clients,
+        "leafnodes": account.leafnodes,
+        "total_conns": account.connections,
         "num_subscriptions": subscriptions,
         "sent": _stats(*sent),
         "received": _stats(*received),

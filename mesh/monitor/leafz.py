@@ -51,6 +51,13 @@ def from_query(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:
     return leafz(node, account=query.get("acc", ""), subscriptions=boolean(query, "subs"))
 
 
+def from_body(node: "Node", body: Mapping[str, Any], account: str = "") -> dict[str, Any]:
+    """For a request in a message; ``account`` is the only one that may be shown."""
+    asked = body.get("account")
+    chosen = account or (asked if isinstance(asked, str) else "")
+    return leafz(node, account=chosen, subscriptions=bool(body.get("subscriptions")))
+
+
 def _row(row: "LeafRow", numbers: "LinkStatistics | None") -> dict[str, Any]:
     """In nats-server's order of fields."""
     entry: dict[str, Any] = {"id": row.id, "name": row.name, "is_spoke": row.spoke}

@@ -18,8 +18,8 @@ def members(clients: Clients, account: Account) -> list[Client]:
 def enforce_connections(clients: Clients, account: Account) -> None:
     """A limit that was lowered, or reached in the cluster as a whole, lies below what is there: our newest go."""
     allowed = account.limits.max_connections
-    if not 0 <= allowed < account.clients + account.remote_clients:
+    if not 0 <= allowed < account.connections + account.remote_clients:
         return
-    here = max(0, allowed - account.remote_clients)
+    here = max(0, allowed - account.remote_clients - account.leafnodes)
     for client in members(clients, account)[here:]:
         clients.refuse(client, ACCOUNT_FULL, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, full(account))

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT
 from gossamer.mesh.monitor.accstatz import account_stat
+from gossamer.mesh.monitor.leafz import leaf_nodes
 from gossamer.mesh.peers.membership import enforce_connections
 from gossamer.mesh.system.account_statistics import AccountFigures
 from gossamer.mesh.system.voice import Voice
@@ -74,10 +75,10 @@ class AccountConnections:
 
     # --- our own numbers ----------------------------------------------------------------------------------------
     def changed(self, account: "Account") -> None:
-        """A client of the account came or went: to be told with the next ``tell``."""
+        """A client or leaf node of the account came or went: to be told with the next ``tell``."""
         if account.name != GLOBAL_ACCOUNT:
             self._changed[account.name] = account
-            if account.clients == 1 and account.name not in self._told_ns:
+            if account.connections == 1 and account.name not in self._told_ns:
                 self._ask_about(account)
 
     def tell_of(self, account: "Account") -> None:
@@ -93,7 +94,7 @@ class AccountConnections:
 
     def _publish(self, account: "Account") -> None:
         self._told_ns.pop(account.name, None)
-        if account.clients:
+        if account.connections:
             self._told_ns[account.name] = self._node.world.clock.monotonic_ns()
         voice, name = self._voice, account.name.encode()
         event: dict[str, Any] | None = None
@@ -136,20 +137,21 @@ class AccountConnections:
     def _catch_up(self) -> None:
         """Nobody could listen for a while, so nobody was told: everybody who is here is told of now."""
         for account in self._node.accounts:
-            if account.clients and account.name != GLOBAL_ACCOUNT and account.name not in self._told_ns:
+            if account.connections and account.name != GLOBAL_ACCOUNT and account.name not in self._told_ns:
                 self._publish(account)
 
     def _asked(self, request: "Message") -> None:
         """Another server has its first client of the account and wants to know about ours."""
         account = self._node.accounts.find(_name_in(request.subject))
-        if account is not None and account.clients and request.link:
+        if account is not None and account.connections and request.link:
             self._voice.answer(request, self._event(account))
 
     # --- those of others ----------------------------------------------------------------------------------------
     def ask_again(self) -> None:
         """A server is new to us: what has it of the accounts that are limited here?"""
         for account in self._node.accounts:
-            if account.clients and account.limits.max_connections >= 0 and account.name != GLOBAL_ACCOUNT:
+            limited = account.limits.max_connections >= 0 or account.limits.max_leafnodes >= 0
+            if account.connections and limited and account.name != GLOBAL_ACCOUNT:
                 self._ask_about(account)
 
     def _ask_about(self, account: "Account") -> None:
@@ -173,6 +175,9 @@ class AccountConnections:
         self._set(account, said.server.id, max(0, said.conns), max(0, said.leafnodes))
         self.heard_from(said.server.id)
         enforce_connections(self._node.clients, account)
+        leafs = leaf_nodes(self._node)
+        if leafs is not None:
+            leafs.enforce(account)
 
     def _set(self, account: "Account", server: str, clients: int, leafnodes: int) -> None:
         servers = self._remote.setdefault(account.name, {})

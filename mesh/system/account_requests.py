@@ -30,7 +30,7 @@ class AccountRequests:
         self._documents: dict[str, AccountDocument] = {
             "CONNZ": lambda account, body: connz.connz(node, connz_options(body, account)),
             "SUBSZ": lambda account, body: subsz.subsz(node, subsz_options(body, account)),
-            "LEAFZ": lambda account, body: leafz.leafz(node),
+            "LEAFZ": lambda account, body: leafz.from_body(node, body, account),
             "JSZ": _jsz,
             "INFO": lambda account, body: accountz.account_detail(node, account),
             "STATZ": self._statz,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from gossamer.mesh.monitor.leafz import leaf_nodes
 from gossamer.mesh.system.filters import matches_filter
 from gossamer.mesh.system.request_body import body_of
 from gossamer.mesh.system.requests import NOT_JSON
@@ -51,7 +52,10 @@ class Orders:
             self._voice.agree(request)
 
     def _kick(self, cid: int) -> str:
-        return "" if self._node.clients.kick(cid) else "no such client or leafnode id"
+        if self._node.clients.kick(cid):
+            return ""
+        leafs = leaf_nodes(self._node)
+        return "" if leafs is not None and leafs.kick(cid) else "no such client or leafnode id"
 
     def _leave(self, cid: int) -> str:
         client = self._node.clients.find(cid)

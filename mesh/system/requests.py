@@ -48,7 +48,7 @@ class ServerRequests:
                 in_detail=bool(body.get("subscriptions_detail")),
             ),
             "GATEWAYZ": lambda body: gatewayz.gatewayz(node, gatewayz_options(body)),
-            "LEAFZ": lambda body: leafz.leafz(node),
+            "LEAFZ": lambda body: leafz.from_body(node, body),
             "SUBSZ": lambda body: subsz.subsz(node, subsz_options(body)),
             "ACCOUNTZ": lambda body: accountz.accountz(node, account_option(body)),
             "HEALTHZ": self._healthz,

@@ -5,7 +5,7 @@ voice               who speaks: ServerInfo and its counter, events, answers in t
 known_servers       the other servers, as long as they are heard
 heartbeat           STATSZ of this one
 account_connections how many connections each account has in the cluster, and its limit
-client_events       CONNECT, DISCONNECT, AUTH.ERR, DENIED
+client_events       CONNECT, DISCONNECT, AUTH.ERR, DENIED; leaf_events: the same of leaf nodes
 requests            about this server; account_requests: about one account; account_services: by an account about itself
 orders              KICK, LDM, RELOAD
 subscribers         who subscribes, counted over the cluster
@@ -24,6 +24,7 @@ from gossamer.mesh.system.account_statistics import AccountFigures
 from gossamer.mesh.system.client_events import ClientEvents
 from gossamer.mesh.system.heartbeat import Heartbeat
 from gossamer.mesh.system.known_servers import KnownServers
+from gossamer.mesh.system.leaf_events import LeafEvents
 from gossamer.mesh.system.orders import Orders
 from gossamer.mesh.system.requests import ServerRequests
 from gossamer.mesh.system.subscribers import Subscribers
@@ -45,6 +46,7 @@ class SystemService:
         self.known = KnownServers(node, self.voice)
         self.counts = AccountConnections(node, self.voice, AccountFigures(node))
         self.events = ClientEvents(node, self.voice, self.counts)
+        self.leaf_events = LeafEvents(node, self.voice, self.counts)
         self.orders = Orders(node, self.voice)
         self._heartbeat = Heartbeat(node, self.voice, self.known)
         self._requests = ServerRequests(node, self.voice, self._heartbeat)
@@ -62,6 +64,7 @@ class SystemService:
 
     def start(self) -> None:
         self.events.start()
+        self.leaf_events.start()
         self.known.start()
         self.counts.start()
         self._requests.start()
@@ -76,6 +79,7 @@ class SystemService:
 
     def stop(self) -> None:
         self.events.stop()
+        self.leaf_events.stop()
         for part in (self.known, self.counts, self._subscribers, self.orders, self._heartbeat):
             part.stop()
         self.voice.announce("SHUTDOWN", self.server_info.take())

@@ -26,7 +26,7 @@ def statsz(node: "Node", servers: int) -> dict[str, Any]:
         "cpu": node.processor.percent(node.world.clock.monotonic_ns()),
         "connections": len(node.clients),
         "total_connections": node.clients.total,
-        "active_accounts": sum(1 for account in node.accounts if account.clients),
+        "active_accounts": sum(1 for account in node.accounts if account.connections),
         "subscriptions": totals.subscriptions,
         "sent": _stats(totals.out_messages, totals.out_bytes),
         "sent_to_clients": _stats(

@@ -56,7 +56,7 @@ class Voice:
     def may_be_heard(self) -> bool:
         """Can anybody but this node itself have a subscription in the system account? Cheap, for what happens often:
         only its clients, other servers and accounts that import from it can."""
-        if self.account.clients:
+        if self.account.connections:
             return True
         routes, sharing = self._node.routes, self._node.sharing
         if routes is not None and routes.remotes:
@@ -70,7 +70,7 @@ class Voice:
     def is_heard_elsewhere(self, subject: bytes) -> bool:
         """Would another server get it?"""
         found = self._node.engine.matches(self.account.number, subject)
-        return any(entry.kind == LinkKind.ROUTE for entry in found)
+        return any(entry.link and entry.kind != LinkKind.CLIENT for entry in found)
 
     def say(self, subject: bytes, content: Any, account: int = 0) -> None:
         """Publish an event; ``content`` is anything that becomes JSON."""
