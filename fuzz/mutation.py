@@ -43,6 +43,34 @@ ROUTE_WORDS = (
     *CLIENT_WORDS, b"RS+ A ", b"RS- A ", b"LS+ o A ", b"LS- o A ", b"RMSG A ", b"LMSG o A ", b"| ", b"+ ", b" q", b"A ",
     b"$JS.ACK.1.2.3.4.5.6.7@s", b"@", b"LMSG o A a.b 0 1\r\nx\r\n",
 )  # fmt: skip
+LEAF_STREAMS = (
+    b"INFO {}\r\nLS+ a.b\r\nLS+ a.b q 3\r\nLS+ a.* q 1\r\nLS- a.b\r\nLS- a.b q\r\nPING\r\nPONG\r\nINFO {}\r\n",
+    b"LMSG a.b 2\r\nhi\r\nLMSG a.b rep 2\r\nhi\r\nLMSG a.b | q q.x 2\r\nhi\r\nLMSG a.b + rep q r 2\r\nhi\r\n",
+    b"HMSG a.b 12 14\r\nNATS/1.0\r\n\r\nhi\r\nHMSG a.b rep 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"
+    b"HMSG a.b + rep q 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
+    b"LS+ $LDS.other\r\nLS+ _GR_.>\r\nLMSG a.b _GR_.eeeeee.ssssss.r 2\r\nhi\r\nLMSG _GR_.oooooo.ssssss.a.b 1\r\nx\r\n",
+    b"LS+ a.b\r\nLMSG _GR_.eeeeee.zzzzzz.r 1\r\nx\r\nLMSG _R_.x 1\r\nx\r\n-ERR 'x'\r\nLS+ $LDS.own\r\n",
+    b"".join(b"LS+ a.%d q%d %d\r\n" % (n, n, n + 1) for n in range(50)) + b"LMSG a.1 | q1 q2 q3 q4 q5 1\r\nx\r\n",
+    b"LMSG a.b 9000\r\n" + b"0123456789" * 900 + b"\r\nPING\r\n",
+)
+LEAF_WORDS = (
+    *CLIENT_WORDS, b"LS+ ", b"LS- ", b"LMSG ", b"HMSG a.b 1 1\r\nx\r\n", b"| ", b"+ ", b" q", b"$LDS.", b"_GR_.oooooo.ssssss.",
+    b"_GR_.eeeeee.ssssss.", b"LMSG a.b 1\r\nx\r\n", b"LS+ >\r\n", b"LS+ * q 9\r\n",
+)  # fmt: skip
+GATEWAY_STREAMS = (
+    b'INFO {}\r\nINFO {"gateway":"E","gateway_cmd":2,"gateway_cmd_payload":"QQ=="}\r\nRS+ A a.b\r\nRS+ A a.b q 1\r\n'
+    b'INFO {"gateway":"E","gateway_cmd":3,"gateway_cmd_payload":"QQ=="}\r\nRS- A a.b\r\nRS- A a.b q\r\nPING\r\n',
+    b"RS- A a.b\r\nRS- A a.c\r\nRS+ A a.*\r\nA- A\r\nA+ A\r\nRS+ A a.b q 1\r\nA- A\r\nRS- A a.b q\r\nA- A\r\nRS- A x\r\n",
+    b"RMSG A a.b 2\r\nhi\r\nRMSG A a.b rep 2\r\nhi\r\nRMSG A a.b | q 2\r\nhi\r\nRMSG A a.b + rep q r 2\r\nhi\r\n",
+    b"HMSG A a.b 12 14\r\nNATS/1.0\r\n\r\nhi\r\nRMSG A a.b _GR_.eeeeee.zzzzzz.r 1\r\nx\r\n",
+    b"RMSG A _GR_.oooooo.ssssss.a.b 1\r\nx\r\nRMSG A _GR_.oooooo.rrrrrr.a.b 1\r\nx\r\nRMSG A _GR_.xxxxxx.ssssss.a 1\r\nx\r\n",
+    b"".join(b"RS- A a.%d\r\n" % n for n in range(300)) + b"RS+ A a.*\r\nRS+ A >\r\nRS- B x\r\nRS+ NEW a\r\nA- NEW\r\n",
+    b'INFO {"gateway_cmd":2}\r\nINFO {"gateway_cmd":1,"gateway":"F"}\r\nINFO {}\r\n-ERR \'x\'\r\n',
+)
+GATEWAY_WORDS = (
+    *ROUTE_WORDS, b"A- A\r\n", b"A+ A\r\n", b'"gateway_cmd":', b'"gateway_cmd_payload":"', b"QQ==", b"Qg==", b"_GR_.oooooo.ssssss.",
+    b"_GR_.eeeeee.ssssss.", b'INFO {"gateway_cmd":2,"gateway_cmd_payload":"QQ=="}\r\n',
+)  # fmt: skip
 CONFIGURATIONS = (
     b'port: 4222\nhost = "127.0.0.1"\nserver_name: s1\n# note\ndebug: true // more\n',
     b'accounts { A { users = [ { user: a, password: "x", permissions { publish: ["a.>", "b"] } } ] }, B {} }\n',

@@ -48,6 +48,10 @@ TARGETS = {
         "streams", "client", lambda: mutation.with_options(mutation.CLIENT_STREAMS), mutation.CLIENT_WORDS
     ),
     "route": Target("streams", "route", lambda: mutation.with_options(mutation.ROUTE_STREAMS), mutation.ROUTE_WORDS),
+    "leaf": Target("streams", "leaf", lambda: mutation.with_options(mutation.LEAF_STREAMS), mutation.LEAF_WORDS),
+    "gateway": Target(
+        "streams", "gateway", lambda: mutation.with_options(mutation.GATEWAY_STREAMS), mutation.GATEWAY_WORDS
+    ),
     "configuration": Target(
         "texts", "configuration", lambda: list(mutation.CONFIGURATIONS), mutation.CONFIGURATION_WORDS
     ),

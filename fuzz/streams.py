@@ -1,4 +1,4 @@
-"""Fuzz targets of the engine: what a client or a route peer may send, byte for byte.
+"""Fuzz targets of the engine: what a client, a route, a leaf node or a gateway may send, byte for byte.
 
 An input begins with four option bytes (how the link is admitted, how the rest is cut into reads); the rest is the
 stream. Beside the attacker sit witnesses who must not notice: their connection lives, their answers come, their output
@@ -14,6 +14,7 @@ from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 #: Inputs after which one engine is emptied, checked and replaced.
 INPUTS_PER_ENGINE = 300
 STEPS_MAX = 5000
+COMMAND = b'INFO {"gateway":"E","gateway_cmd":%d,"gateway_cmd_payload":"%s"}\r\n'
 PAYLOAD_VERBS = (b"MSG", b"HMSG", b"RMSG", b"LMSG")
 OPTION_BYTES = 4
 
@@ -28,10 +29,14 @@ class Node:
     def __init__(self, seed: int = 1) -> None:
         self.engine = Engine(seed=seed)
         self.engine.configure(mailbox_limit=1 << 20, max_pending=8 << 20, route_pool_size=3)
+        # An input cut into many reads lasts for minutes: nobody is to be found dead meanwhile.
+        self.engine.configure(gateway_ping_interval_ns=10**13, leaf_ping_interval_ns=10**13)
         self.now_ns = 1_000_000_000
         self.output: dict[int, bytearray] = {}
         self.closed: set[int] = set()
         self.options: dict[int, int] = {}
+        self.kinds: dict[int, LinkKind] = {}
+        self.joined: set[int] = set()
         self.accounts = [self.engine.account(name) for name in (b"A", b"B", b"$G")]
         self.permissions = [
             0,
@@ -53,16 +58,27 @@ class Node:
         self.engine.subscribe(self.accounts[0], b"a.*", b"q")
         self.witnesses = [self.open(LinkKind.CLIENT, 0), self.open(LinkKind.CLIENT, 8)]
         self.peer = self.open(LinkKind.ROUTE, 0)
+        self.engine.gateway_identity(name=b"O", cluster_hash=b"oooooo", server_hash=b"ssssss")
+        self.engine.subscribe_loop_detection(self.accounts[0], b"$LDS.own")
+        self.servers = [self.open(kind, options) for kind in (LinkKind.LEAF, LinkKind.GATEWAY) for options in (0, 1)]
         for link in self.witnesses:
             self.engine.feed(link, b"CONNECT {}\r\nSUB > 1\r\nSUB a.> q 2\r\nSUB *.b q 3\r\n")
         self.engine.feed(self.peer, b"CONNECT {}\r\nINFO {}\r\nRS+ A a.>\r\nRS+ A a.b q 2\r\nRS+ B >\r\n")
+        for link in self.servers:
+            self.engine.feed(link, b"INFO {}\r\n")
+        self.settle()
+        for link in self.servers[:2]:
+            self.engine.feed(link, b"LS+ a.>\r\nLS+ a.b q 2\r\n")
+        wanted = b"RS+ A a.>\r\nRS+ A a.b q 1\r\n"
+        self.engine.feed(self.servers[3], COMMAND % (2, b"QQ==") + wanted + COMMAND % (3, b"QQ=="))
         self.settle()
 
     def open(self, kind: LinkKind, options: int) -> int:
-        """A memory link; the bits of ``options`` say how it will be admitted."""
-        listener = self.clients if kind is LinkKind.CLIENT else self.routes
+        """A memory link; the bits of ``options`` say how it will be admitted. Leaf nodes and gateways are solicited."""
+        listener = {LinkKind.CLIENT: self.clients, LinkKind.ROUTE: self.routes}.get(kind, 0)
         link = self.engine.open(kind=kind, listener=listener, host="127.0.0.1", port=1)
         self.options[link] = options
+        self.kinds[link] = kind
         return link
 
     def settle(self) -> None:
@@ -87,7 +103,37 @@ class Node:
                 raise Broken(f"closed twice: {event}")
             self.closed.add(event.link)
         elif isinstance(event, PeerInfo):
-            options = self.options[event.link]
+            self._join(event)
+        elif isinstance(event, Hello):
+            self._admit(event)
+        elif isinstance(event, Message) and event.header_size > len(event.data):
+            raise Broken(f"more headers than data: {event}")
+
+    def _join(self, event: PeerInfo) -> None:
+        options, kind = self.options[event.link], self.kinds[event.link]
+        if event.link in self.joined:
+            self.engine.resume(event.link)
+        elif kind is LinkKind.LEAF:
+            self.engine.join_leaf(
+                event.link,
+                account=self.accounts[0],
+                spoke=bool(options & 1),
+                cluster=(b"X", b"Y")[bool(options & 2)],
+                headers=not options & 4,
+                permissions=self.permissions[bool(options & 16)],
+                isolated=bool(options & 8),
+                remote_account=b"A",
+            )
+        elif kind is LinkKind.GATEWAY:
+            self.engine.join_gateway(
+                event.link,
+                outbound=bool(options & 1),
+                name=b"E",
+                cluster_hash=b"eeeeee",
+                headers=not options & 4,
+                interest_only=not options & 2,
+            )
+        else:
             self.engine.join_route(
                 event.link,
                 node=next(self.numbers),
@@ -96,11 +142,9 @@ class Node:
                 pooled=bool(options & 4),
                 pool_index=2,
                 account=self.accounts[0] if options & 8 else 0,
+                server_hash=b"rrrrrr",
             )
-        elif isinstance(event, Hello):
-            self._admit(event)
-        elif isinstance(event, Message) and event.header_size > len(event.data):
-            raise Broken(f"more headers than data: {event}")
+        self.joined.add(event.link)
 
     def _admit(self, event: Hello) -> None:
         options = self.options[event.link]
@@ -121,10 +165,10 @@ class Node:
 
     def check(self) -> None:
         """The witnesses live, answer, and got nothing but whole frames."""
-        for link in (*self.witnesses, self.peer):
+        for link in (*self.witnesses, self.peer, *self.servers):
             self.engine.feed(link, b"PONG\r\nPING\r\n")
         self.settle()
-        for link in (*self.witnesses, self.peer):
+        for link in (*self.witnesses, self.peer, *self.servers):
             if link in self.closed:
                 raise Broken(f"witness {link} was closed: {bytes(self.output.get(link, b''))[-200:]!r}")
             frames = split_frames(bytes(self.output.pop(link, b"")))
@@ -183,6 +227,8 @@ class Target:
         link = node.open(self.kind, options)
         if self.kind is LinkKind.ROUTE and data[1] & 1:
             node.engine.feed(link, b"CONNECT {}\r\nINFO {}\r\n")
+        elif self.kind in (LinkKind.LEAF, LinkKind.GATEWAY) and data[1] & 3:
+            node.engine.feed(link, b"INFO {}\r\n")
         width = (data[2] & 127) * (1 if data[2] & 128 else 64) or len(stream) or 1
         for start in range(0, len(stream), width):
             node.engine.feed(link, stream[start : start + width])
@@ -211,5 +257,8 @@ class Target:
 
 
 _client, _route = Target(LinkKind.CLIENT), Target(LinkKind.ROUTE)
+_leaf, _gateway = Target(LinkKind.LEAF), Target(LinkKind.GATEWAY)
+consume_leaf, finish_leaf = _leaf.consume, _leaf.finish
+consume_gateway, finish_gateway = _gateway.consume, _gateway.finish
 consume_client, finish_client = _client.consume, _client.finish
 consume_route, finish_route = _route.consume, _route.finish

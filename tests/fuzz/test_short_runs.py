@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 5
 
 
-@pytest.mark.parametrize("target", ["client", "configuration", "credentials", "route", "token"])
+@pytest.mark.parametrize("target", ["client", "configuration", "credentials", "gateway", "leaf", "route", "token"])
 def test_short_run(target: str) -> None:
     command = [sys.executable, "fuzz/run.py", "--target", target, "--seconds", str(SECONDS), "--seed", "7"]
     done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
