@@ -86,7 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not chosen:
         print(f"no such case; there are: {', '.join(case.name for case in CASES)}", file=sys.stderr)
         return 2
-    session = Session(kinds, 1 if options.quick else options.runs, 0.3 if options.quick else options.seconds)
+    runs, seconds = (1, 0.3) if options.quick else (options.runs, options.seconds)
+    session = Session(kinds, runs, seconds, options.patience)
     baseline, subject = session.label(0, False), session.label(1, False)
     begun = time.monotonic()
     found: list[Row] = []
@@ -137,6 +138,12 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=0.8, help="length of a flood (default: 0.8)")
     parser.add_argument("--quick", action="store_true", help="one run of 0.3 s: is everything in working order?")
     parser.add_argument("--servers", default="nats-server,gossamer", help="baseline,subject")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=QUIET_BUDGET_S,
+        help="seconds to wait in all for a quiet machine (default: 90)",
+    )
     parser.add_argument("--output", default="", help="JSON file to write; the .md is put beside it")
     parser.add_argument("--enforce", action="store_true", help="exit with 1 when a demand is not met")
     return parser

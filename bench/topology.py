@@ -48,6 +48,9 @@ class Topology:
             return ""
         place = self.places[number]
         lines = [f"server_name: n{number}"]
+        if any(each.hub is not None for each in self.places) and len({each.cluster for each in self.places}) > 2:
+            # nats-server demands one that was named, where a hub has gateways.
+            lines += ["accounts { SYS {} }", "system_account: SYS"]
         if place.cluster:
             lines += self._routes(number, ports, relay_port)
             lines += self._gateway(number, ports, relay_port)
