@@ -54,22 +54,24 @@ LEAF_STREAMS = (
     b"LMSG a.b 9000\r\n" + b"0123456789" * 900 + b"\r\nPING\r\n",
 )
 LEAF_WORDS = (
-    *CLIENT_WORDS, b"LS+ ", b"LS- ", b"LMSG ", b"HMSG a.b 1 1\r\nx\r\n", b"| ", b"+ ", b" q", b"$LDS.", b"_GR_.oooooo.ssssss.",
-    b"_GR_.eeeeee.ssssss.", b"LMSG a.b 1\r\nx\r\n", b"LS+ >\r\n", b"LS+ * q 9\r\n",
+    *CLIENT_WORDS, b"LS+ ", b"LS- ", b"LMSG ", b"HMSG a.b 1 1\r\nx\r\n", b"| ", b"+ ", b" q", b"$LDS.",
+    b"_GR_.oooooo.ssssss.", b"_GR_.eeeeee.ssssss.", b"LMSG a.b 1\r\nx\r\n", b"LS+ >\r\n", b"LS+ * q 9\r\n",
 )  # fmt: skip
 GATEWAY_STREAMS = (
     b'INFO {}\r\nINFO {"gateway":"E","gateway_cmd":2,"gateway_cmd_payload":"QQ=="}\r\nRS+ A a.b\r\nRS+ A a.b q 1\r\n'
     b'INFO {"gateway":"E","gateway_cmd":3,"gateway_cmd_payload":"QQ=="}\r\nRS- A a.b\r\nRS- A a.b q\r\nPING\r\n',
-    b"RS- A a.b\r\nRS- A a.c\r\nRS+ A a.*\r\nA- A\r\nA+ A\r\nRS+ A a.b q 1\r\nA- A\r\nRS- A a.b q\r\nA- A\r\nRS- A x\r\n",
+    b"RS- A a.b\r\nRS- A a.c\r\nRS+ A a.*\r\nA- A\r\nA+ A\r\nRS+ A a.b q 1\r\nA- A\r\n"
+    b"RS- A a.b q\r\nA- A\r\nRS- A x\r\n",
     b"RMSG A a.b 2\r\nhi\r\nRMSG A a.b rep 2\r\nhi\r\nRMSG A a.b | q 2\r\nhi\r\nRMSG A a.b + rep q r 2\r\nhi\r\n",
     b"HMSG A a.b 12 14\r\nNATS/1.0\r\n\r\nhi\r\nRMSG A a.b _GR_.eeeeee.zzzzzz.r 1\r\nx\r\n",
-    b"RMSG A _GR_.oooooo.ssssss.a.b 1\r\nx\r\nRMSG A _GR_.oooooo.rrrrrr.a.b 1\r\nx\r\nRMSG A _GR_.xxxxxx.ssssss.a 1\r\nx\r\n",
+    b"RMSG A _GR_.oooooo.ssssss.a.b 1\r\nx\r\nRMSG A _GR_.oooooo.rrrrrr.a.b 1\r\nx\r\n"
+    b"RMSG A _GR_.xxxxxx.ssssss.a 1\r\nx\r\n",
     b"".join(b"RS- A a.%d\r\n" % n for n in range(300)) + b"RS+ A a.*\r\nRS+ A >\r\nRS- B x\r\nRS+ NEW a\r\nA- NEW\r\n",
     b'INFO {"gateway_cmd":2}\r\nINFO {"gateway_cmd":1,"gateway":"F"}\r\nINFO {}\r\n-ERR \'x\'\r\n',
 )
 GATEWAY_WORDS = (
-    *ROUTE_WORDS, b"A- A\r\n", b"A+ A\r\n", b'"gateway_cmd":', b'"gateway_cmd_payload":"', b"QQ==", b"Qg==", b"_GR_.oooooo.ssssss.",
-    b"_GR_.eeeeee.ssssss.", b'INFO {"gateway_cmd":2,"gateway_cmd_payload":"QQ=="}\r\n',
+    *ROUTE_WORDS, b"A- A\r\n", b"A+ A\r\n", b'"gateway_cmd":', b'"gateway_cmd_payload":"', b"QQ==", b"Qg==",
+    b"_GR_.oooooo.ssssss.", b"_GR_.eeeeee.ssssss.", b'INFO {"gateway_cmd":2,"gateway_cmd_payload":"QQ=="}\r\n',
 )  # fmt: skip
 CONFIGURATIONS = (
     b'port: 4222\nhost = "127.0.0.1"\nserver_name: s1\n# note\ndebug: true // more\n',
