@@ -17,7 +17,7 @@ COPY --from=build /opt/gossamer /opt/gossamer
 # A new volume at /mesh takes its owner from here.
 RUN useradd --create-home gossamer && install --directory --owner gossamer --group gossamer --mode 700 /mesh
 USER gossamer
-# Clients, routes, monitoring.
-EXPOSE 4222 6222 8222
+# Clients, routes, gateways, leaf nodes, monitoring.
+EXPOSE 4222 6222 7222 7422 8222
 ENTRYPOINT ["/opt/gossamer/bin/gossamer"]
 CMD ["--help"]

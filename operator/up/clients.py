@@ -121,6 +121,8 @@ class Clients:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(heard.wait(), _PROBE_S)
         except TimeoutError:
+            # nats-py stops reading when what it waits for is cancelled: these two are of no more use.
+            await self.dismiss_guides()
             raise StepFailed(
                 f"interest of {tenant} on {subscriber} does not reach {publisher} within {PATIENCE_S:.0f} s"
             ) from None

@@ -59,7 +59,7 @@ def _service(place: int, node: NodePlan) -> list[str]:
         *(["    build: ."] if ours else []),
         f"    image: {IMAGE if ours else NATS_SERVER_IMAGE}",
         f"    command: {_value(command)}",
-        f"    depends_on: {{{PREPARER}: {{condition: service_completed_successfully}}}}",
+        f"    depends_on: {_value({PREPARER: {'condition': 'service_completed_successfully'}})}",
         f"    ports: {_value(ports)}",
         f"    volumes: {_value([f'mesh:{FOLDER}:ro'])}",
         "    restart: unless-stopped",

@@ -241,6 +241,9 @@ class _End(asyncio.Protocol):
         self._timer = None
         if self.transport is None or self.is_closed:
             return
+        if self.transport.is_closing():
+            self._forget()
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self._queue and self._writable:

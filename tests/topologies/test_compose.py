@@ -23,8 +23,8 @@ in_checkout = pytest.mark.skipif(
 )
 
 
-def three_nodes() -> Topology:
-    return reading.read(reading.find("three-nodes"))
+def topology_named(name: str) -> Topology:
+    return reading.read(reading.find(name))
 
 
 def services(text: str) -> dict[str, dict[str, Any]]:
@@ -32,33 +32,92 @@ def services(text: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     part = text[text.index("services:\n") : text.index("\nvolumes:\n")]
     for line in part.splitlines()[1:]:
-        indent, key, value = re.fullmatch(r"( +)(\w+):(?: (.*))?", line).groups()  # type: ignore[union-attr]
+        if line.lstrip().startswith("#"):
+            continue
+        indent, key, value = re.fullmatch(r"( +)([a-zA-Z0-9._-]+):(?: (.*))?", line).groups()  # type: ignore[union-attr]
         if len(indent) == 2:
             found[key] = {}
         else:
-            found[list(found)[-1]][key] = json.loads(value) if value[0] in '["' else value
+            assert key not in found[list(found)[-1]], f"{key} is said twice"
+            found[list(found)[-1]][key] = json.loads(value) if value[0] in '["{' else value
     return found
+
+
+def is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def is_dependence(value: object) -> bool:
+    conditions = {"service_started", "service_healthy", "service_completed_successfully"}
+    return isinstance(value, dict) and all(
+        set(one) == {"condition"} and one["condition"] in conditions for one in value.values()
+    )
+
+
+#: What the Compose Specification (compose-spec/compose-spec, 05-services.md) says of the keys that are used here.
+KEYS = {
+    "build": lambda value: isinstance(value, str),  # short form: a path
+    "image": lambda value: re.fullmatch(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[\w.-]+)?", value) is not None,
+    "command": is_list_of_texts,
+    "depends_on": is_dependence,  # long form
+    # Short form: [HOST:]CONTAINER, the host being [IP:]PORT.
+    "ports": lambda value: (
+        is_list_of_texts(value) and all(re.fullmatch(r"127\.0\.0\.1:\d{4,5}:\d{4,5}", port) for port in value)
+    ),
+    # Short form: VOLUME:CONTAINER_PATH[:ACCESS_MODE].
+    "volumes": lambda value: (
+        is_list_of_texts(value) and all(re.fullmatch(r"mesh:/[\w/]+(?::r[ow])?", volume) for volume in value)
+    ),
+    "restart": lambda value: value in {"no", "always", "on-failure", "unless-stopped"},
+}
+
+
+@pytest.mark.parametrize("name", reading.names())
+def test_what_is_rendered_keeps_to_the_compose_specification(name: str) -> None:
+    text = render(name, topology_named(name))
+    found = services(text)
+    assert all(re.fullmatch(r"[a-zA-Z0-9._-]+", service) for service in found)
+    project = re.search(r'^name: "(.*)"$', text, re.MULTILINE)
+    assert project is not None
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", project[1])
+    top = [line.partition(":")[0] for line in text.splitlines() if line and line[0] not in " #"]
+    assert top == ["name", "services", "volumes"]
+    assert text.endswith("volumes:\n  mesh: {}\n")
+    for service, keys in found.items():
+        for key, value in keys.items():
+            assert key in KEYS, f"{service}.{key}"
+            assert KEYS[key](value), f"{service}.{key}: {value!r}"
+        assert set(keys.get("depends_on", {})) <= set(found)
+    published = [port.rpartition(":")[0] for keys in found.values() for port in keys.get("ports", [])]
+    assert len(set(published)) == len(published)
 
 
 @in_checkout
 def test_the_compose_file_is_the_one_that_is_rendered(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["three-nodes", "--render-compose"]) == 0
+    assert main(["three-clouds", "--render-compose"]) == 0
     assert (ROOT / "docker-compose.yml").read_text() == capsys.readouterr().out
 
 
 def test_every_node_is_a_service_that_waits_for_its_trust() -> None:
-    found = services(render("three-nodes", three_nodes()))
-    assert list(found) == ["trust", "n1", "n2", "n3"]
-    assert found["trust"]["command"] == ["up", "three-nodes", "--prepare", "/mesh"]
-    for place, name in enumerate(("n1", "n2", "n3")):
+    topology = topology_named("three-clouds")
+    found = services(render("three-clouds", topology))
+    assert list(found) == ["trust", "relay", *topology.node_names]
+    assert found["trust"]["command"] == ["up", "three-clouds", "--prepare", "/mesh"]
+    assert found["relay"]["command"] == ["up", "three-clouds", "--relay"]
+    for place, name in enumerate(topology.node_names):
         service = found[name]
         assert service["command"] == ["serve", "-c", f"/mesh/{name}.conf"]
-        assert service["depends_on"] == "{trust: {condition: service_completed_successfully}}"
+        assert service["depends_on"] == {"trust": {"condition": "service_completed_successfully"}}
         assert service["ports"] == [f"127.0.0.1:{4222 + place}:4222", f"127.0.0.1:{8222 + place}:8222"]
 
 
+def test_a_mesh_of_one_cluster_has_no_relay() -> None:
+    assert list(services(render("three-nodes", topology_named("three-nodes")))) == ["trust", "n1", "n2", "n3"]
+    assert main(["three-nodes", "--relay"]) == 1
+
+
 def test_a_real_server_runs_from_its_own_image() -> None:
-    found = services(render("mixed", reading.read(reading.find("mixed"))))
+    found = services(render("mixed", topology_named("mixed")))
     assert found["n3"]["image"] == "nats:2.15"
     assert found["n3"]["command"] == ["-c", "/mesh/n3.conf"]
     assert "build" not in found["n3"]
