@@ -14,7 +14,7 @@ from libc.string cimport memcmp, memcpy
 from gossamer.mesh.engine.delivery cimport compose, spread
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room
-from gossamer.mesh.engine.servers cimport write_server
+from gossamer.mesh.engine.servers cimport send_servers, write_server
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
     BY_LEAF,
@@ -22,6 +22,8 @@ from gossamer.mesh.engine.types cimport (
     RETURNING_NS,
     SPECIAL_CLOSING,
     TO_GATEWAYS,
+    TO_HUBS,
+    TO_LEAFS,
     Core,
     Entry,
     Link,
@@ -223,8 +225,10 @@ cdef void send_back(Core* core, Message* message) noexcept nogil:
         write_server(core, link, message)
         message.delivered = 1
         return
-    # Not ours to send: a hub that asked for such subjects knows better.
+    # Not ours to send: a hub or leaf node that asked for such subjects knows better. Nobody else is to see them.
     entry = match_lookup(core, message.account, message.subject, message.subject_size, &slot)
-    if entry != NULL:
-        message.named = 0
-        spread(core, message, entry)
+    if entry != NULL and entry.remote_count:
+        message.audience &= TO_LEAFS | TO_HUBS
+        core.message_sequence += 1
+        core.scratch_remote.size = 0
+        send_servers(core, message, entry, 1)

@@ -331,6 +331,18 @@ def test_a_leaf_below_without_gateways_sends_the_answer_up() -> None:
     assert node.take(hub) == b"LMSG " + mapped + b" 2\r\nok\r\n"
 
 
+def test_an_answer_to_a_cluster_that_is_gone_is_nobodys(node: Peers) -> None:
+    service, inbound, listener, route = node.client(), node.gateway(outbound=False), node.client(), node.join_raw()
+    node.feed(service, b"SUB svc 1\r\nSUB > 2\r\n")
+    node.feed(listener, b"SUB > 1\r\n")
+    node.feed(route, b"RS+ A >\r\n")
+    node.feed(inbound, b"RMSG A svc _GR_.EEEEEE.zzzzzz.inbox.1 0\r\n\r\n")
+    for link in (service, listener, route):
+        node.take(link)
+    assert node.feed(service, b"PUB inbox.1 2\r\nok\r\n") == b""
+    assert node.take(listener) + node.take(route) == b""
+
+
 def test_the_control_plane_answers(node: Peers) -> None:
     inbound, back = node.gateway(outbound=False), node.gateway(b"E", outbound=True)
     node.engine.subscribe(node.account(b"A"), b"svc")
