@@ -61,7 +61,7 @@ asan: build
 
 # Witnesses that are not on PyPI (nats CLI, nsc, other clients) skip with the reason where they are missing.
 interop: build
-	$(RUN) -m pytest -q -rs tests/foreign tests/routes tests/topologies $(ARGS)
+	WHOLE_TOURS=1 $(RUN) -m pytest -q -rs tests/foreign tests/routes tests/topologies $(ARGS)
 
 # Meshes broken on purpose: SEEDS=1000 sweeps over all scenarios; SCENARIO=chaos SEED=7 replays one run.
 sim: build
