@@ -34,7 +34,7 @@ class Peer:
         self.socket = connection
         self.answers_pings = answers_pings
         self.late_s = late_s
-        self.pings = 0
+        self.joined: list[str | Sent] = []  # a route: what it was told up to the first barrier
         self._pending = b""
         self._ended = False
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -51,7 +51,6 @@ class Peer:
             found = self._until_end_of_line(deadline)
             if found != "PING" or not self.answers_pings:
                 return found
-            self.pings += 1
             if self.late_s:
                 time.sleep(self.late_s)  # the way there and back
             self.send("PONG")

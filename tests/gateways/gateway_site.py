@@ -71,7 +71,7 @@ class Site:
                              "lnoc": True, "lnocu": True, "compression": "off", "route_pool_size": pool_size or None,
                              "gateway_url": gateway_url}),
         )  # fmt: skip
-        peer.barrier()
+        peer.joined = peer.barrier()
         return peer
 
     def client(self, user: str = "a", **fields: Any) -> WireClient:
@@ -88,6 +88,10 @@ class Site:
     @property
     def server_hash(self) -> str:
         return short_hash(self.server.monitor("/varz")["server_id"]).decode()
+
+
+def _of_command(number: int, lines: list[str]) -> int:
+    return sum(f'"gateway_cmd":{number},' in each for each in lines)
 
 
 class Cluster:
@@ -108,7 +112,7 @@ class Cluster:
         return info_line(self.name, self.door.address, **(self.how | more))
 
     def come(self) -> Self:
-        """Dial the server, and be dialled."""
+        """Dial the server, and be dialled. ``told`` is then all that it tells of its interest."""
         self.dial()
         self.taken = self.take()
         return self
@@ -118,6 +122,8 @@ class Cluster:
         self.dialled.info()
         self.dialled.send(connect_line(self.name), self.info())
         self.told = [str(each) for each in self.dialled.barrier()]
+        while _of_command(2, self.told) != _of_command(3, self.told):
+            self.told += [str(each) for each in self.dialled.barrier()]
         return self.dialled
 
     def take(self, timeout_s: float = 6.0, **how: Any) -> Peer:
