@@ -13,8 +13,10 @@ from gossamer.mesh.peers.route_settings import RouteUrl
 from gossamer.mesh.peers.route_world import MILLISECOND_NS, SECOND_NS
 from gossamer.mesh.world import Randomness
 
-#: Random part of every redial: two nodes that lost a duplicate race must not meet again (spec 10.1). Milliseconds.
+#: Random part of every redial: two nodes that lost a duplicate race must not meet again (spec 10.1). Milliseconds. It
+#: doubles with every race that is lost, so many times: across an ocean a tenth of a second cannot tell the two apart.
 SPREAD_MS: Final = 100
+SPREAD_DOUBLINGS_MAX: Final = 5
 BACKOFF_MAX_NS: Final = 30 * SECOND_NS
 #: So many connections in a row may end unconfirmed before a dial counts as unwelcome: races need a few.
 RACES_MAX: Final = 4
@@ -117,7 +119,8 @@ def delay_after_failure_ns(dial: Dial, *, connect_retries: int, backoff: bool, r
 def delay_after_close_ns(*, explicit: bool, refused: bool, tries: int, randomness: Randomness) -> int:
     """After a connection that we have to replace. ``tries``: how many in a row ended unconfirmed. ``refused``: it was a
     dedicated one and the other side said no."""
-    spread_ns = randomness.below(SPREAD_MS) * MILLISECOND_NS
+    doublings = min(max(tries - 1, 0), SPREAD_DOUBLINGS_MAX)
+    spread_ns = randomness.below(SPREAD_MS << doublings) * MILLISECOND_NS
     if refused:
         return _growing_ns(tries) + spread_ns
     if explicit:
