@@ -384,11 +384,11 @@ cdef uint8_t wants_plain(Entry* entry, Link* link) noexcept nogil:
 
 cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message, Entry* entry) noexcept nogil:
     """A local member, else a leaf node's; if none can take it, once more to another node that has one (routes section
-    12.4, leafnodes 9.2). That node must want nothing plain of the subject: it has its copy already, and the line for the
-    group would be heard as another one."""
+    12.4, leafnodes 9.2). That node must want nothing plain of the subject: it has its copy already, and the line for
+    the group would be heard as another one."""
     cdef uint32_t near = group.near_count - group.local_count
     cdef uint32_t leafs = group.own_count - group.near_count
-    cdef uint32_t i, at
+    cdef uint32_t _, at
     if deliver_one_of(core, group, 0, group.local_count, group.local_count, message, entry):
         return
     message.audience = TO_LEAFS
@@ -400,7 +400,7 @@ cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* messa
         return
     at = weighted_pick(core, group.members + group.local_count, near,
                        weight_of(group.members + group.local_count, near))
-    for i in range(near):
+    for _ in range(near):
         if not wants_plain(entry, group.members[group.local_count + at].link) and pick_remote(
                 core, group.members[group.local_count + at], group.name_of, message, entry):
             return
