@@ -1,5 +1,5 @@
-"""Hubs that are dialled: INFO, CONNECT, credentials, addresses (spec leafnodes section 22, items 5 to 9, 13 to 16, 18 to
-21, 36, 37, 40, 43, 50, 51, 54, 55, 58, 59)."""
+"""Hubs that are dialled: INFO, CONNECT, credentials, addresses (spec leafnodes section 22, items 5 to 9, 13 to
+16, 18 to 21, 36, 37, 40, 43, 50, 51, 54, 55, 58, 59)."""
 
 import base64
 import time

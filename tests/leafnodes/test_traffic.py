@@ -1,5 +1,5 @@
-"""Interest and messages over leaf links, as a hub and as a leaf sees them (spec leafnodes section 22, items 22, 23, 25, 26, 28
-to 39 and 43 to 47)."""
+"""Interest and messages over leaf links, as a hub and as a leaf sees them (spec leafnodes section 22, items 22, 23, 25,
+26, 28 to 39 and 43 to 47)."""
 
 import pytest
 from leaf_peers import told
@@ -13,8 +13,9 @@ leafnodes { listen: "127.0.0.1:-1", compression: off }
 RESTRICTED = """
 accounts { A { users: [
   {user: a, password: p},
-  {user: l, password: p, permissions { publish: {allow: ["up.>", "_INBOX.>"], deny: ["up.secret"]},
-                                       subscribe: {allow: ["down.>", "wide.*", "$LDS.>"], deny: ["down.secret"]} }} ] } }
+  {user: l, password: p, permissions {
+    publish: {allow: ["up.>", "_INBOX.>"], deny: ["up.secret"]},
+    subscribe: {allow: ["down.>", "wide.*", "$LDS.>"], deny: ["down.secret"]} }} ] } }
 leafnodes { listen: "127.0.0.1:-1", compression: off }
 """
 HEADERS = b"NATS/1.0\r\nA: b\r\n\r\n"
