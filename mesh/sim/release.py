@@ -14,10 +14,10 @@ from msgspec import Struct
 _COMPRESSION: Final = frozenset({"compression", "compress_mode"})
 _LATER: Final = frozenset({"ln"})
 _SINCE_2_12: Final = _LATER | {"isolate", "acc_is_sys", "api_lvl"}
-_SINCE_2_11: Final = _SINCE_2_12 | {"gossip_mode", "protocol", "proto", "lnocu"}
+_SINCE_2_11: Final = _SINCE_2_12 | {"gossip_mode", "protocol", "proto"}
 _SINCE_2_10: Final = _SINCE_2_11 | {
     *("route_pool_size", "route_pool_idx", "route_account", "route_acc_add_reqid"),
-    *("lnoc", "gateway_iom"),
+    *("lnoc", "lnocu", "gateway_iom"),
 }
 
 
@@ -36,7 +36,8 @@ class Release(Struct, frozen=True):
 NEWEST: Final = Release("newest")
 #: No origin ``_``, no isolation.
 V2_11: Final = Release("2.11", _SINCE_2_12 | _COMPRESSION)
-#: No modes of gossip, no origin with LS-.
+#: No modes of gossip. (2.10.23 and later, with the origin in LS-: before that, leafs of several origins that want the
+#: same subject are taken for one by the protocol itself.)
 V2_10: Final = Release("2.10", _SINCE_2_11 | _COMPRESSION)
 #: One connection for all accounts, leaf interest as any other, no interest-only gateways.
 V2_8: Final = Release("2.8", _SINCE_2_10 | _COMPRESSION)

@@ -49,7 +49,10 @@ def supercluster(
 
 
 def with_hub(topology: Topology, *names: str) -> Topology:
-    """The same, whose named places (none: all) take leaf nodes."""
+    """The same, whose named places (none: all) take leaf nodes. Beside gateways that needs a named system account."""
+    if any(place.gateway for place in topology.places) and "system_account" not in topology.accounts:
+        named = "system_account: SYS\n" + topology.accounts.replace("accounts {", "accounts {\n  SYS: {}", 1)
+        topology = structs.replace(topology, accounts=named)
     return topology.with_places(
         *(
             structs.replace(place, hub=True, client_ping_interval_ns=_PING_INTERVAL_NS)
