@@ -278,10 +278,8 @@ class Node:
         self.configure_engine(options)
         self.link_engine = self.surroundings.link_engine(self.engine)
         self.links.make(self)
-        pinned = self.routes.pins_system_account if self.routes is not None else False
-        self.accounts = Accounts(
-            self.engine, options.authorization, system=self.judge.system_account, pinned_system=pinned
-        )
+        pinned = self.routes.pinned if self.routes is not None else ()
+        self.accounts = Accounts(self.engine, options.authorization, system=self.judge.system_account, pinned=pinned)
         port = client_socket.port if client_socket is not None else max(0, options.port)
         host, told_port = options.host, port
         if options.client_advertise:

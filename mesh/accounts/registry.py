@@ -4,7 +4,7 @@ Config mode: the accounts of the settings exist from the start. Operator mode: a
 when its first user comes in; what its JWT says is found by the authenticator and arrives here with the verdict.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AccountLimits, AuthSettings
@@ -18,14 +18,30 @@ if TYPE_CHECKING:
 class Accounts:
     """Numbers are given once: an account keeps its engine number until the node ends."""
 
-    __slots__ = ("_by_name", "_by_number", "_engine", "_operator_mode", "global_account", "gone", "made", "system")
+    __slots__ = (
+        "_by_name",
+        "_by_number",
+        "_engine",
+        "_operator_mode",
+        "_pinned",
+        "global_account",
+        "gone",
+        "made",
+        "system",
+    )
 
     def __init__(
-        self, engine: "Engine", settings: AuthSettings, *, system: str = SYSTEM_ACCOUNT, pinned_system: bool = False
+        self,
+        engine: "Engine",
+        settings: AuthSettings,
+        *,
+        system: str = SYSTEM_ACCOUNT,
+        pinned: Collection[str] = (),
     ) -> None:
-        """``system``: name of the system account, empty for none. ``pinned_system``: it has a route of its own (a
-        cluster with a pool, spec routes 4.3)."""
+        """``system``: name of the system account, empty for none. ``pinned``: accounts that have routes of their own
+        (spec routes 4.3)."""
         self._engine = engine
+        self._pinned = frozenset(pinned)
         self.made: Callable[[Account], None] | None = None  # told of every account made from then on
         self.gone: Callable[[Account], None] | None = None  # and of every one that ends
         self._by_name: dict[str, Account] = {}
@@ -34,7 +50,7 @@ class Accounts:
         self.global_account = self._make(GLOBAL_ACCOUNT)
         self.system: Account | None = None
         if system:
-            self.system = self._make(system, dedicated_route=pinned_system)
+            self.system = self._make(system)
             self.system.system = True
         self.apply(settings)
 
@@ -91,8 +107,14 @@ class Accounts:
             self._engine.remove_account(account.number)
         return gone
 
-    def _make(self, name: str, *, dedicated_route: bool = False) -> Account:
-        number = self._engine.account(name.encode(), dedicated_route=dedicated_route)
+    def pin(self, names: Collection[str]) -> None:
+        """From now on these accounts, and no others, have routes of their own."""
+        changed, self._pinned = self._pinned ^ frozenset(names), frozenset(names)
+        for name in changed & self._by_name.keys():
+            self._engine.account(name.encode(), dedicated_route=name in self._pinned)
+
+    def _make(self, name: str) -> Account:
+        number = self._engine.account(name.encode(), dedicated_route=name in self._pinned)
         account = Account(name, number, label=name, members={} if self._operator_mode else None)
         self._by_name[name] = account
         self._by_number[number] = account

@@ -77,6 +77,7 @@ class Routes:
             return
         if any(path.startswith("cluster.") for path in paths):
             self.manager.reload(cluster)
+            self._node.accounts.pin(self.manager.pinned)
         if not cluster.no_advertise:
             self.manager.set_client_urls(self._node.own_urls())
 

@@ -71,11 +71,18 @@ class LoggingOptions(Struct, frozen=True, kw_only=True):
     max_traced_msg_len: int = 0  # 0: unlimited
 
 
+class CompressionOptions(Struct, frozen=True, kw_only=True):
+    """A configured compression: ``off``, ``accept``, ``s2_auto`` or a level; no thresholds: 10, 50 and 100 ms."""
+
+    mode: str = "s2_auto"
+    rtt_thresholds_ns: tuple[int, ...] = ()
+
+
 class ClusterOptions(Struct, frozen=True, kw_only=True):
     """The route listener and whom to dial (spec configuration section 6.1). There is one only if it has a port.
 
-    ``routes`` are URLs as written, credentials included. ``compression`` is ``accept`` or ``off``: routes are not
-    compressed by either yet. ``ping_interval_ns``, ``ping_max`` and ``write_deadline_ns`` are final after loading.
+    ``routes`` are URLs as written, credentials included. ``accounts`` have connections of their own.
+    ``ping_interval_ns``, ``ping_max`` and ``write_deadline_ns`` are final after loading.
     """
 
     name: str = ""  # empty: the node makes one up
@@ -90,18 +97,12 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     connect_retries: int = 0
     connect_backoff: bool = False
     pool_size: int = 3  # negative: no pool
-    compression: str = "accept"
+    accounts: tuple[str, ...] = ()
+    compression: CompressionOptions = CompressionOptions(mode="accept")
     ping_interval_ns: int = ROUTE_PING_INTERVAL_MAX_NS
     ping_max: int = 2
     write_deadline_ns: int = 10 * _SECOND_NS
     write_timeout: str = "retry"  # or close
-
-
-class CompressionOptions(Struct, frozen=True, kw_only=True):
-    """A configured compression: ``off``, ``accept``, ``s2_auto`` or a level; no thresholds: 10, 50 and 100 ms."""
-
-    mode: str = "s2_auto"
-    rtt_thresholds_ns: tuple[int, ...] = ()
 
 
 class LeafRemoteOptions(Struct, frozen=True, kw_only=True):

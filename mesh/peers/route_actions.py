@@ -45,10 +45,19 @@ class Join(Struct, frozen=True, gc=False):
     headers: bool
     leaf_origin: bool
     leaf_origin_unsubscribe: bool
+    leaf_origin_always: bool
     pool_index: int
     pooled: bool
     account: str
     server_id: str
+
+
+class Compress(Struct, frozen=True, gc=False):
+    """What is sent from here on is compressed at that level of the engine; ``both``: what comes, too."""
+
+    link: int
+    level: int
+    both: bool
 
 
 class Resume(Struct, frozen=True, gc=False):
@@ -122,6 +131,7 @@ Action = (
     | CheckPassword
     | Admit
     | Join
+    | Compress
     | Resume
     | Ping
     | Send

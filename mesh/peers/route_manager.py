@@ -72,6 +72,7 @@ class RouteManager:
     ) -> None:
         self._options = cluster_options
         self._settings = settings_from(cluster_options)
+        self._system_account = identity.system_account
         self._neighbours = neighbours if neighbours is not None else RouteNeighbours()
         self._core = RouteCore(
             identity, self._settings, randomness, account_exists or (lambda name: False), self._neighbours
@@ -97,7 +98,12 @@ class RouteManager:
     @property
     def pins_system_account(self) -> bool:
         """Does the system account travel on a connection of its own?"""
-        return bool(self._core.pinned)
+        return self._system_account in self._core.pinned
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """Accounts that travel on connections of their own."""
+        return self._core.pinned
 
     @property
     def remotes(self) -> int:
@@ -266,6 +272,8 @@ class RouteManager:
         match action:
             case do.Send():
                 engine.send(action.link, action.data)
+            case do.Compress():
+                engine.compress(action.link, action.level, both=action.both)
             case do.Resume():
                 engine.resume(action.link)
             case do.Ping():
@@ -318,6 +326,7 @@ class RouteManager:
             headers=action.headers,
             leaf_origin=action.leaf_origin,
             leaf_origin_unsubscribe=action.leaf_origin_unsubscribe,
+            leaf_origin_always=action.leaf_origin_always,
             pool_index=action.pool_index,
             pooled=action.pooled,
             account=account,

@@ -8,8 +8,8 @@ Every node has one (``node.neighbours``), with routes or without: without, there
   themselves stands in ``Neighbour``. ``on_change`` callbacks are told when one comes (its first pooled connection is
   registered: then ``send`` to it works at once, and what is sent follows our INFO) and when one goes (its last
   connection is closed).
-* INFO lines about gateways (``gateway`` set, ``gateway_cmd`` 1, ``server_id`` "GW" and the sender's id: gateways 6.1) come to
-  ``on_gateway_gossip``; without a listener one line a node is logged, as nats-server does.
+* INFO lines about gateways (``gateway`` set, ``gateway_cmd`` 1, ``server_id`` "GW" and the sender's id: gateways 6.1)
+  come to ``on_gateway_gossip``; without a listener one line a node is logged, as nats-server does.
 * ``send`` queues a line on one connection of one node, ``send_all`` on one of each.
 
 Callbacks run on the control plane's thread, one at a time; they may call ``send``.

@@ -11,12 +11,6 @@ from msgspec import Struct
 
 from gossamer.mesh.peers.route_settings import RouteUrl, join_address, parse_url
 
-#: What we announce, as acceptor and as solicitor: with it no peer ever compresses (spec routes 7).
-COMPRESSION: Final = "off"
-_COMPRESSION_MODES: Final = frozenset(
-    {"", "not supported", "off", "accept", "s2_auto", "s2_uncompressed", "s2_fast", "s2_better", "s2_best"}
-)
-
 _FNV_OFFSET: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 
@@ -55,10 +49,6 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     def pooled(self) -> bool:
         """May the sender have more than one connection to us?"""
         return self.route_pool_size > 0
-
-    @property
-    def compression_known(self) -> bool:
-        return self.compression in _COMPRESSION_MODES
 
     def dial_url(self, source_host: str) -> RouteUrl:
         """Where the sender is dialled: its ``ip``, else the address it came from with its ``port`` (spec 9.3).

@@ -17,8 +17,6 @@ def refusal_of_accepted(
     size, account = max(settings.pool_size, info.route_pool_size, 1), info.route_account
     if not 0 <= info.route_pool_idx < size:
         return invalid_pool_index(info.route_pool_idx, size)
-    if not info.compression_known:
-        return unsupported_compression(info.compression)
     if account and not (settings.pooled and info.pooled):
         return no_dedicated_route(account)
     if account and account not in pinned:
@@ -30,8 +28,6 @@ def refusal_of_solicited(info: RouteInfo, settings: RouteSettings, account: str)
     """Why we do not stay with somebody we dialled, for ``account`` if it is set; empty: we stay."""
     if info.route_pool_idx:
         return index_from_acceptor(info.route_pool_idx)
-    if not info.compression_known:
-        return unsupported_compression(info.compression)
     if account and not (settings.pooled and info.pooled):
         return no_dedicated_route(account)
     return ""

@@ -27,7 +27,8 @@ class RouteUrl(Struct, frozen=True):
 
 class RouteSettings(Struct, frozen=True, kw_only=True):
     """``pool_size`` below 1: no pool and no dedicated connection. ``advertise``: host and port that others dial
-    instead of the listener's (port 0: the listener's)."""
+    instead of the listener's (port 0: the listener's). ``accounts`` have a connection of their own. ``compression`` is
+    a word of ``gossamer.mesh.peers.compression``."""
 
     name: str
     host: str
@@ -40,6 +41,9 @@ class RouteSettings(Struct, frozen=True, kw_only=True):
     connect_retries: int
     connect_backoff: bool
     pool_size: int
+    accounts: tuple[str, ...] = ()
+    compression: str = "accept"
+    rtt_thresholds_ns: tuple[int, ...] = ()
 
     @property
     def pooled(self) -> bool:
@@ -68,6 +72,9 @@ def settings_from(options: ClusterOptions) -> RouteSettings:
         connect_retries=options.connect_retries,
         connect_backoff=options.connect_backoff,
         pool_size=options.pool_size or ClusterOptions().pool_size,
+        accounts=options.accounts,
+        compression=options.compression.mode,
+        rtt_thresholds_ns=options.compression.rtt_thresholds_ns,
     )
 
 

@@ -29,6 +29,7 @@ class Connection:
     __slots__ = (
         "account",
         "chained",
+        "compression",
         "confirmed",
         "explicit",
         "gossip_mode",
@@ -36,6 +37,7 @@ class Connection:
         "host",
         "index",
         "info",
+        "level",
         "link",
         "lost",
         "no_redial",
@@ -70,6 +72,8 @@ class Connection:
         self.remote: Remote | None = None
         self.index = -1
         self.pooled = True
+        self.compression = ""  # what our side does, once that was chosen
+        self.level = ""  # what it comes to now, if it compresses
         self.confirmed = False  # a PONG came: the other side has taken the connection too
         self.chained = False  # its first PONG opens the next connection of the pool
         self.retry = False
@@ -219,4 +223,5 @@ def _row(connection: Connection) -> RouteRow:
         pooled=connection.pooled,
         account=connection.account,
         node=remote.node,
+        compression=connection.level or connection.compression,
     )

@@ -2,7 +2,7 @@
 
 from gossamer.mesh.peers.route_name import ClusterName
 from gossamer.mesh.peers.route_neighbours import RouteNeighbours
-from gossamer.mesh.peers.route_protocol import COMPRESSION, connect_line, info_line
+from gossamer.mesh.peers.route_protocol import connect_line, info_line
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, join_address
 from gossamer.mesh.peers.route_world import RouteIdentity
 
@@ -28,8 +28,17 @@ class RouteVoice:
         name = self._name
         return connect_line(server_id=self._identity.server_id, cluster=name.text, dynamic=name.dynamic, url=url)
 
-    def info(self, *, pool_index: int = 0, account: str = "", gossip_mode: int = 0, lame_duck: bool = False) -> bytes:
-        """Our INFO. Only a solicitor says an index or an account, and only in its first one."""
+    def info(
+        self,
+        *,
+        pool_index: int = 0,
+        account: str = "",
+        gossip_mode: int = 0,
+        lame_duck: bool = False,
+        compression: str = "",
+    ) -> bytes:
+        """Our INFO. Only a solicitor says an index or an account, and only when it registers. ``compression`` empty:
+        the configured word."""
         identity, settings = self._identity, self.settings
         host, port, address = settings.host, self.port, ""
         if settings.advertise is not None:
@@ -52,7 +61,7 @@ class RouteVoice:
                 "cluster_dynamic": self._name.dynamic,
                 "connect_urls": () if settings.no_advertise else self.client_urls,
                 "ldm": lame_duck,
-                "compression": COMPRESSION,
+                "compression": compression or settings.compression,
                 "lnoc": True,
                 "lnocu": True,
                 "route_pool_size": max(settings.pool_size, 0),

@@ -47,7 +47,7 @@ class RouteRow(Struct, frozen=True, kw_only=True):
     pooled: bool
     account: str
     node: int
-    compression: str = "off"
+    compression: str
 
 
 class DialOutcome(Struct, frozen=True):
@@ -119,6 +119,7 @@ class RouteEngine(Protocol):
     def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None: ...
     def ping(self, link: int) -> None: ...
     def resume(self, link: int) -> None: ...
+    def compress(self, link: int, level: int, *, both: bool = True) -> None: ...
     def admit_route(self, link: int) -> None: ...
     def join_route(
         self,
@@ -131,6 +132,7 @@ class RouteEngine(Protocol):
         pool_index: int = 0,
         pooled: bool = True,
         account: int = 0,
+        leaf_origin_always: bool = False,
         server_hash: bytes = b"",
     ) -> None: ...
     def account(self, name: bytes, *, dedicated_route: bool = False) -> int: ...

@@ -7,7 +7,7 @@ from gossamer.auth.permissions import Permissions, ResponsePermissions, SubjectP
 from gossamer.auth.settings import AccountLimits, ResolverSettings
 from gossamer.mesh.options.flags import Flags
 from gossamer.mesh.options.loading import FaultyConfiguration, assess, load
-from gossamer.mesh.options.options import ClusterOptions, LimitOptions, Options
+from gossamer.mesh.options.options import ClusterOptions, CompressionOptions, LimitOptions, Options
 
 SECOND = 1_000_000_000
 USER_KEY = "UC6NLCN7AS34YOJVCYD4PJ3QB7QGLYG5B5IMBT25VW5K4TNUJODM7BOX"
@@ -311,7 +311,7 @@ class TestCluster:
           authorization {user: u, password: p, timeout: 0.5}
           routes: ["nats://u:p@a:1", "nats-route://b:2"]
           cluster_advertise: "x:1", no_advertise: true, connect_retries: 7, connect_backoff: true
-          pool_size: -1, compression: off
+          pool_size: -1, accounts: [A, B], compression {mode: auto, rtt_thresholds: [0ms, 5ms]}
         }"""
         assert options(text).cluster == ClusterOptions(
             name="c",
@@ -326,6 +326,8 @@ class TestCluster:
             connect_retries=7,
             connect_backoff=True,
             pool_size=-1,
+            accounts=("A", "B"),
+            compression=CompressionOptions(mode="s2_auto", rtt_thresholds_ns=(0, SECOND // 200)),
             ping_interval_ns=30 * SECOND,
             ping_max=3,
             write_deadline_ns=5 * SECOND,
@@ -340,9 +342,16 @@ class TestCluster:
         warning = "f.conf:1:18: Cluster 'ping_interval' will reset to 30s which is the max for routes"
         assert faults(text) == [warning]
 
-    @pytest.mark.parametrize("mode", ["off", "accept", "disabled", "false", "ACCEPT", "{mode: accept}"])
-    def test_no_compression_is_accepted(self, faults, mode):
-        assert faults(f"cluster {{port: 1, compression: {mode}}}") == []
+    @pytest.mark.parametrize(
+        ("said", "mode"),
+        [
+            *(("off", "off"), ("disabled", "off"), ("false", "off"), ("accept", "accept"), ("ACCEPT", "accept")),
+            *(("{}", "accept"), ('""', "accept"), ("{mode: accept}", "accept"), ("true", "s2_fast"), ("on", "s2_fast")),
+            *(("fast", "s2_fast"), ("auto", "s2_auto"), ("s2_better", "s2_better"), ("{mode: best}", "s2_best")),
+        ],
+    )
+    def test_words_for_compression(self, options, said, mode):
+        assert options(f"cluster {{port: 1, compression: {said}}}").cluster.compression.mode == mode
 
     def test_unknown_compression_is_refused_at_start(self, faults):
         assert faults("cluster {compression: foo}") == ['unsupported compression mode "foo"']

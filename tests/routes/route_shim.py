@@ -62,6 +62,8 @@ class LineEngine:
         #: Messages that arrived: (account, subject, payload).
         self.messages: list[tuple[str, str, bytes]] = []
         self.pings_answered = True
+        #: Levels of compression that were asked for, by link.
+        self.levels: dict[int, list[int]] = {}
 
     # --- the seam -------------------------------------------------------------------------------------------------
 
@@ -118,6 +120,10 @@ class LineEngine:
             self.links[link].state = "info"
             self._go_on(self.links[link])
 
+    def compress(self, link: int, level: int, *, both: bool = True) -> None:
+        """What is compressed is still readable here: only the levels are kept."""
+        self.levels.setdefault(link, []).append(level)
+
     def resume(self, link: int) -> None:
         if link in self.links:
             self._go_on(self.links[link])
@@ -133,6 +139,7 @@ class LineEngine:
         pool_index: int = 0,
         pooled: bool = True,
         account: int = 0,
+        leaf_origin_always: bool = False,
         server_hash: bytes = b"",
     ) -> None:
         if link not in self.links:

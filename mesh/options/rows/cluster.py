@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from gossamer.auth.permissions import Permissions
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.language.faults import quoted
-from gossamer.mesh.options.options import ROUTE_PING_INTERVAL_MAX_NS
+from gossamer.mesh.options.options import ROUTE_PING_INTERVAL_MAX_NS, CompressionOptions
 from gossamer.mesh.options.processing import Processing
 from gossamer.mesh.options.rows.authorization import single_user
 from gossamer.mesh.options.rows.permissions import PERMISSIONS
@@ -27,8 +27,13 @@ from gossamer.mesh.options.types import (
 )
 from gossamer.mesh.options.units import parse_duration
 
-_OFF = ("off", "disabled", "false", "")
-_ON = ("on", "enabled", "true", "s2_auto", "auto", "s2_fast", "fast", "s2_better", "better", "s2_best", "best")
+#: Compression modes by every word for them; no word at all is the default.
+_MODES = {
+    **dict.fromkeys(("", "accept"), "accept"),
+    **dict.fromkeys(("off", "disabled", "false"), "off"),
+    **dict.fromkeys(("on", "enabled", "true", "fast", "s2_fast"), "s2_fast"),
+    **{word: f"s2_{level}" for level in ("auto", "better", "best") for word in (level, f"s2_{level}")},
+}
 
 
 def is_url(text: str) -> bool:
@@ -69,26 +74,23 @@ def _authorization(processing: Processing, key: str, node: Node) -> tuple[Any, .
 _SINGLE = single_user("Cluster", "peer authorization")
 
 
-def compression(processing: Processing, key: str, node: Node) -> str:
-    """``off``, ``accept``, or a mode that compresses; unknown modes are refused at start, not by the check."""
-    value = node.value
+def compression(processing: Processing, key: str, node: Node) -> CompressionOptions:
+    """What only says "on" means ``s2_fast``. Unknown modes are refused at start, not by the check."""
+    value, thresholds = node.value, ()
     if isinstance(value, bool):
-        return "s2_fast" if value else "off"
-    if isinstance(value, dict):
-        mode = processing.block("compression", node).get("mode", "")
+        mode = "on" if value else "off"
+    elif isinstance(value, dict):
+        values = processing.block("compression", node)
+        mode, thresholds = values.get("mode", ""), values.get("rtt_thresholds", ())
     elif isinstance(value, str):
         mode = as_text(node)
     else:
         raise Wrong(f"field {quoted(key.lower())} should be a boolean or a structure, got {node.go_type}")
-    word: str = mode.lower()
-    if word == "accept":
-        return "accept"
-    if word in _OFF:
-        return "off"
-    if word not in _ON:
+    found = _MODES.get(mode.lower())
+    if found is None:
         processing.refusals.append((node.place, f"unsupported compression mode {quoted(mode)}"))
-        return "off"
-    return word
+        found = "off"
+    return CompressionOptions(mode=found, rtt_thresholds_ns=thresholds)
 
 
 def _thresholds(processing: Processing, key: str, node: Node) -> tuple[int, ...]:
@@ -229,20 +231,18 @@ BLOCKS = (
             Row(
                 keys=("accounts",),
                 type=texts("accounts"),
+                fields=("cluster.accounts",),
                 default="none",
                 doc="Accounts with a connection of their own.",
                 reload=Reload.YES,
-                waits_for=Feature.PINNED_ROUTES,
             ),
             Row(
                 keys=("compression",),
                 type=COMPRESSION,
+                fields=("cluster.compression",),
                 default="accept",
-                doc="`off` and `accept` are the same so far: routes are not compressed.",
+                doc="`accept`: if the other side wants it; `s2_auto`: harder the longer the way.",
                 reload=Reload.YES,
-                waits_for=Feature.COMPRESSION,
-                is_off=lambda value: value in ("off", "accept"),
-                remedy='write "accept" or "off" to start',
             ),
             Row(
                 keys=("ping_interval",),
