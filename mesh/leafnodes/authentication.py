@@ -86,6 +86,28 @@ class LeafJudge:
         leaf.attempt = attempt_of(leaf, connect, nonce)
         self._judge(leaf, connect, judge, leaf.attempt)
 
+    def review(self, leaf: Leaf, done: "Callable[[Leaf, Admission | Refusal | None], None]") -> None:
+        """Somebody who is in, by the rules of now: what he would be admitted as. None: nobody is asked any more."""
+        from gossamer.mesh.leafnodes.protocol import LeafConnect
+
+        judge = self.judge
+        leaf.own_authorization = judge is self._own
+        if not judge.required:
+            done(leaf, None)
+            return
+        verdict = judge.verdict(leaf.attempt or attempt_of(leaf, LeafConnect(name=leaf.name), b""))
+        if not isinstance(verdict, asyncio.Future):
+            done(leaf, verdict)
+            return
+
+        def concluded(future: "asyncio.Future[Verdict]") -> None:
+            if future.cancelled() or self.judge is not judge:
+                return  # the node stops, or another reload asks again
+            error = future.exception()
+            done(leaf, future.result() if error is None else _refusal(ReasonCode.INTERNAL, repr(error)))
+
+        verdict.add_done_callback(concluded)
+
     def _judge(self, leaf: Leaf, connect: "LeafConnect", judge: Judge, attempt: "Attempt") -> None:
         verdict = judge.verdict(attempt)
         if not isinstance(verdict, asyncio.Future):

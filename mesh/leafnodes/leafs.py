@@ -143,6 +143,9 @@ class LeafNodes:
         self.voice.max_payload = max_payload
         self.configure_engine()
         self._judge.change(settings)
+        for leaf in self.table.joined():
+            if not leaf.solicited:
+                self._judge.review(leaf, self._reviewed)
         self.refresh()
         self._solicitor.change(settings)
         if recompressed:
@@ -221,6 +224,13 @@ class LeafNodes:
             here = max(0, allowed - account.remote_leafnodes)
             for leaf in self.table.of_account(account)[here:]:
                 self.close(leaf, CloseReason.MAX_ACCOUNT_CONNECTIONS_EXCEEDED, ACCOUNT_FULL)
+
+    def limits_changed(self, account: Account) -> None:
+        """Its links get them, and who is too many goes."""
+        for leaf in self.table.of_account(account):
+            self._members.limit(leaf)
+            self._members.regrant(leaf)
+        self.enforce(account)
 
     def rebind(self, leaf: Leaf, admission: "Admission") -> None:
         """A new verdict on a joined leaf of the same account."""
@@ -310,6 +320,25 @@ class LeafNodes:
         )  # fmt: skip
         self._clients().refusals.add(refused)
         self.close(leaf, reason, refusal.error)
+
+    def _reviewed(self, leaf: Leaf, verdict: "Admission | Refusal | None") -> None:
+        """What the rules of now say of somebody who is in."""
+        from gossamer.auth.decisions import Refusal
+
+        if leaf.stage is not Stage.JOINED or leaf.account is None:
+            return
+        home = self.settings.account if verdict is None else verdict.account
+        if isinstance(verdict, Refusal):
+            self._log.warning(f"{leaf.label} - not let in any more: {verdict.reason}")
+            self.close(leaf, self._judge.judge.close_reason(verdict), verdict.error)
+        elif home != leaf.account.name:
+            self._log.warning(f"{leaf.label} - belongs to account {home} now")
+            self.close(leaf, CloseReason.CLIENT_CLOSED)
+        elif verdict is not None:
+            self.rebind(leaf, verdict)
+        elif leaf.granted is not None:
+            leaf.admission = leaf.granted = None
+            self._members.regrant(leaf)
 
     # --- what comes back from the loop --------------------------------------------------------------------------------
     def _dialled(self, number: int, outcome: DialOutcome) -> None:

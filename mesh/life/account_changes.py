@@ -12,7 +12,7 @@ from gossamer.auth.sharing.from_claims import of_claims
 from gossamer.auth.staying import Departure, deleted, limits_of, staying
 from gossamer.mesh.accounts.account import UNLIMITED, Account
 from gossamer.mesh.accounts.automatic import with_automatic_exports
-from gossamer.mesh.engine.kinds import CloseReason
+from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.peers.client import Client
 from gossamer.mesh.peers.clients import AUTHORIZATION_VIOLATION
 from gossamer.mesh.peers.membership import enforce_connections, members
@@ -38,6 +38,7 @@ class AccountChanges:
             if account is not None:
                 account.limits = UNLIMITED
                 self._end(account, deleted(key, place))
+                self._tell_leafnodes(account, before, now, place)
             self._unshare(key)
             return
         if account is not None:
@@ -49,7 +50,18 @@ class AccountChanges:
                 )
                 self._follow(account, before, now, place)
             enforce_connections(self._node.clients, account)
+            self._tell_leafnodes(account, before, now, place)
         self._share(key, now, place)
+
+    def _tell_leafnodes(
+        self, account: Account, before: KnownAccount | None, now: KnownAccount | None, place: str
+    ) -> None:
+        leafnodes = self._node.links.of(LinkKind.LEAF)
+        if leafnodes is not None:
+            from gossamer.mesh.life.leafnodes import LeafLinks  # only who has some loads it
+
+            assert isinstance(leafnodes, LeafLinks)
+            leafnodes.follow_account(account, before, now, place)
 
     def _follow(self, account: Account, before: KnownAccount, now: KnownAccount, place: str) -> None:
         at = self._node.world.clock.wall_ns() / _SECOND_NS

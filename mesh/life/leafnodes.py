@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT
 from gossamer.mesh.engine.events import Closed, Hello, Opened, PeerError, PeerInfo, Pong
-from gossamer.mesh.engine.kinds import LinkKind
+from gossamer.mesh.engine.kinds import CloseReason, LinkKind
 from gossamer.mesh.leafnodes.leafs import LeafNodes
 from gossamer.mesh.leafnodes.settings import LeafSettings, settings_from
 from gossamer.mesh.leafnodes.world import SECOND_NS, LeafIdentity
@@ -19,6 +19,8 @@ from gossamer.mesh.world.interfaces import global_addresses, is_wildcard
 from gossamer.mesh.world.listening import BoundSocket
 
 if TYPE_CHECKING:
+    from gossamer.auth.decisions import Admission
+    from gossamer.auth.resolver import KnownAccount
     from gossamer.mesh.accounts.account import Account
     from gossamer.mesh.node import Node
     from gossamer.mesh.options.options import Options
@@ -119,6 +121,27 @@ class LeafLinks:
     def stop(self) -> None:
         """See LinkManager."""
         self.leafs.stop()
+
+    # --- accounts that change -----------------------------------------------------------------------------------------
+    def follow_account(
+        self, account: "Account", before: "KnownAccount | None", now: "KnownAccount | None", place: str
+    ) -> None:
+        """The JWT of an account has come, changed or gone: everybody who is in it is held against it."""
+        from gossamer.auth.staying import Departure, deleted, staying
+
+        at = self._node.world.clock.wall_ns() / SECOND_NS
+        for leaf in self.leafs.table.of_account(account):
+            outcome: Admission | Departure | None = None
+            if now is None:
+                outcome = deleted(account.name, place)
+            elif before is not None and leaf.admission is not None and not leaf.own_authorization:
+                outcome = staying(leaf.admission, before.claims, now.claims, at, place=place)
+            if isinstance(outcome, Departure):
+                self._node.journal.warning(f"{leaf.label} - {outcome.reason}")
+                self.leafs.close(leaf, CloseReason[outcome.close_reason], outcome.error)
+            elif outcome is not None:
+                self.leafs.rebind(leaf, outcome)
+        self.leafs.limits_changed(account)
 
     # --- what it takes from the node ----------------------------------------------------------------------------------
     def _settings(self, options: "Options") -> LeafSettings:
