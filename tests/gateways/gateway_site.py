@@ -14,6 +14,7 @@ from gossamer.mesh.testing.wire import WireClient
 CONFIG = """
 server_name: own1
 accounts {
+  "$SYS" { users: [{user: sys, password: sys}] }
   A { users: [{user: a, password: a}] }
   B { users: [{user: b, password: b}] }
   SVC { users: [{user: s, password: s}], exports: [{service: "svc.>"}] }

@@ -1,9 +1,9 @@
 """Where messages go, and which replies are mapped (spec gateways 9; checklist 43 to 57, 59)."""
 
+import json
 import time
 from typing import Any
 
-import pytest
 from gateway_peer import Peer, Sent, line_of
 from gateway_site import Cluster, Site
 
@@ -280,9 +280,29 @@ def test_59_what_is_shown_of_a_gateway(site: Site) -> None:
     assert site.server.monitor("/varz")["gateway"].get("gateways") is None
 
 
-@pytest.mark.parametrize("subject", ["m60.large"])
-def test_large_messages_cross(site: Site, subject: str) -> None:
-    cluster, client = site.meet(), site.client()
+def test_59_what_is_told_on_the_system_account(site: Site) -> None:
+    cluster, client = site.meet(), site.client("sys")
+    cluster.wants("A", "m59.a")
+    server_id = site.server.monitor("/varz")["server_id"]
+    client.subscribe("m59.inbox", 1)
+
+    def asked(subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        client.publish(subject, json.dumps(body).encode() if body is not None else b"", reply="m59.inbox")
+        answer: dict[str, Any] = json.loads(client.read_message().payload)
+        return answer
+
+    for subject in ("$SYS.REQ.SERVER.PING.GATEWAYZ", f"$SYS.REQ.SERVER.{server_id}.GATEWAYZ"):
+        shown = asked(subject, {"name": cluster.name, "account_name": "A", "subscriptions": True})["data"]
+        (account,) = shown["outbound_gateways"][cluster.name]["accounts"]
+        assert (account["name"], account["subscriptions_list"]) == ("A", ["m59.a"])
+    found = asked(f"$SYS.REQ.SERVER.{server_id}.STATSZ")["statsz"]["gateways"]
+    (entry,) = [each for each in found if each["name"] == cluster.name]
+    assert entry["inbound_connections"] == 1
+    assert set(entry) == {"gwid", "name", "sent", "received", "inbound_connections"}
+
+
+def test_large_messages_cross(site: Site) -> None:
+    cluster, client, subject = site.meet(), site.client(), "m60.large"
     cluster.wants("A", subject)
     client.subscribe(subject, 1)
     client.ping()
