@@ -43,11 +43,20 @@ class GatewayGossip:
     def tell_inbound(self, inbound: Connection) -> None:
         """A node of another cluster hears of every third one that we know: so all clusters find each other."""
         for gateway in self._table.gateways.values():
-            if gateway.name != inbound.name and gateway.addresses:
-                line = gossip_line(
-                    server_id=self._identity.server_id, server_name="", gateway=gateway.name, urls=gateway.addresses
-                )
-                self._actions.append(do.Send(inbound.link, line))
+            self._introduce(gateway, inbound)
+
+    def _tell_inbounds(self, gateway: Gateway) -> None:
+        """A cluster has become known, or known better: those who came in before are told as well. Without that, two
+        clusters that come to a third one in the same moment would never hear of each other."""
+        for inbound in self._table.inbounds:
+            self._introduce(gateway, inbound)
+
+    def _introduce(self, gateway: Gateway, inbound: Connection) -> None:
+        if gateway.name != inbound.name and gateway.addresses:
+            line = gossip_line(
+                server_id=self._identity.server_id, server_name="", gateway=gateway.name, urls=gateway.addresses
+            )
+            self._actions.append(do.Send(inbound.link, line))
 
     def heard_of(self, info: GatewayInfo, *, trusted: bool) -> None:
         """Somebody has told of a cluster: more addresses of one that we know, or one to be dialled at once.
@@ -57,7 +66,10 @@ class GatewayGossip:
             return
         known = self._table.gateways.get(name)
         if known is not None:
+            before = len(known.addresses)
             known.add(info.gateway_urls)
+            if len(known.addresses) > before:
+                self._tell_inbounds(known)
             return
         if (self._settings.reject_unknown and not trusted) or self._calls.stopped:
             return
@@ -69,6 +81,7 @@ class GatewayGossip:
         if gateway.urls:
             self._table.gateways[name] = gateway
             self._calls.begin(gateway)
+            self._tell_inbounds(gateway)
 
     def _for_nodes(self, gateway: str, urls: Iterable[str]) -> bytes:
         return gossip_line(

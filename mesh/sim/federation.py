@@ -11,8 +11,8 @@ from gossamer.mesh.sim.crowd import Crowd
 from gossamer.mesh.sim.faults import Chaos
 from gossamer.mesh.sim.mesh import Mesh
 from gossamer.mesh.sim.release import NEWEST, V2_10, V2_11
-from gossamer.mesh.sim.scenarios import at_last, scenario
-from gossamer.mesh.sim.shapes import cluster, supercluster, with_hub, with_leafs
+from gossamer.mesh.sim.scenarios import COMPRESSIONS, at_last, scenario
+from gossamer.mesh.sim.shapes import cluster, supercluster, with_compression, with_hub, with_leafs
 from gossamer.mesh.sim.topology import LeafPlan, Topology
 
 _MILLISECOND_NS = 1_000_000
@@ -216,6 +216,18 @@ async def edges_gather(mesh: Mesh) -> None:
     topology = _some_leafs(mesh, cluster(mesh.chance.fork("hub").between(1, 3)))
     crowd = await _running(mesh, topology)
     await mesh.sleep(2)
+    await at_last(mesh, crowd, _SETTLE_S)
+
+
+@scenario
+async def edges_compressed(mesh: Mesh) -> None:
+    """Hubs and leaf nodes that compress as they are told, each in another way, and restart."""
+    topology = _some_leafs(mesh, cluster(mesh.chance.fork("hub").between(1, 3)))
+    topology = with_compression(topology, COMPRESSIONS, mesh.chance.fork("compression").choose)
+    crowd = await _running(mesh, topology)
+    for name in mesh.chance.sample(topology.names, min(3, len(topology.names))):
+        await _restart(mesh, [name])
+        await mesh.sleep(mesh.chance.choose([0.0, 3.0]))
     await at_last(mesh, crowd, _SETTLE_S)
 
 

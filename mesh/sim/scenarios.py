@@ -14,11 +14,13 @@ from gossamer.mesh.sim.ledger import Crossing
 from gossamer.mesh.sim.mesh import Mesh
 from gossamer.mesh.sim.release import NEWEST, OLDER
 from gossamer.mesh.sim.run import Scenario
-from gossamer.mesh.sim.shapes import cluster
+from gossamer.mesh.sim.shapes import cluster, with_compression
 from gossamer.mesh.sim.topology import SHARING, Topology
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
 _DAY_NS: Final = 86_400 * 1_000_000_000
+#: What routes and leaf nodes may be told.
+COMPRESSIONS: Final = ("off", "accept", "s2_fast", "s2_better", "s2_best", "s2_auto")
 _SHAPES: Final = ("star", "chain", "ring", "full")
 
 
@@ -215,6 +217,29 @@ async def rolling_upgrade(mesh: Mesh) -> None:
         await member.start()
         if chance.happens(0.5):
             await mesh.settle()
+    await at_last(mesh, crowd)
+
+
+@scenario
+async def compressed(mesh: Mesh) -> None:
+    """Nodes that compress as they are told, each in another way; connections break, nodes restart."""
+    chance = mesh.chance.fork("compression")
+    mesh.build(with_compression(_some_cluster(mesh, 3, 5), COMPRESSIONS, chance.choose))
+    await mesh.start(within_s=chance.choose([0.0, 2.0]))
+    crowd = Crowd(mesh)
+    mesh.figures["settle_s"] = await mesh.settle()
+    crowd.begin(pause_s=0.02)
+    for _ in range(chance.between(2, 5)):
+        one, other = chance.sample(list(mesh.members), 2)
+        for end in mesh.connections(one, other):
+            if chance.happens(0.5):
+                (mesh.network.halve if chance.happens(0.5) else mesh.network.cut)(end)
+        await mesh.sleep(chance.uniform(0, 2))
+        if chance.happens(0.5):
+            member = mesh.members[one]
+            member.crash()
+            await member.start()
+        await mesh.sleep(chance.uniform(0, 2))
     await at_last(mesh, crowd)
 
 

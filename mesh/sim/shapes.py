@@ -3,7 +3,7 @@
 Hosts are ``10.<number of the cluster>.<...>``, so that the clients' 10.128 stays free.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
@@ -87,6 +87,11 @@ def with_leafs(
             for place in places
         ),
     )
+
+
+def with_compression(topology: Topology, words: Sequence[str], choose: Callable[[Sequence[str]], str]) -> Topology:
+    """The same, each of whose places is configured with one of these words for routes and leaf nodes."""
+    return topology.with_places(*(structs.replace(place, compression=choose(words)) for place in topology.places))
 
 
 def targets(names: Sequence[str], index: int, shape: str) -> list[str]:

@@ -123,14 +123,13 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     def _cluster(self, place: Place) -> list[str]:
         routes = [f'"nats-route://{self.place(link.to).host}:{ROUTE_PORT}"' for link in place.links if _is_route(link)]
-        compression = [f"  compression: {place.compression}"] if place.compression != "off" else []
         return [
             "cluster {",
             f"  name: {place.cluster}",
             f'  listen: "{place.host}:{ROUTE_PORT}"',
             f"  pool_size: {place.pool_size}",
             f"  ping_interval: {_text(place.ping_interval_ns)}",
-            *compression,
+            f"  compression: {place.compression}",
             f"  routes: [{', '.join(routes)}]",
             "}",
         ]
@@ -156,8 +155,7 @@ class Topology(Struct, frozen=True, kw_only=True):
         lines = ["leafnodes {"]
         if place.hub:
             lines.append(f'  listen: "{place.host}:{LEAF_PORT}"')
-        if place.compression == "off":
-            lines.append("  compression: off")
+        lines.append(f"  compression: {place.compression}")
         if place.remotes:
             lines += ["  remotes: [", *(self._remote(place, plan) for plan in place.remotes), "  ]"]
         return [*lines, "}"]
@@ -170,8 +168,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             for key, subjects in (("deny_imports", plan.deny_imports), ("deny_exports", plan.deny_exports))
             if subjects
         )
-        compression = ", compression: off" if place.compression == "off" else ""
-        return f"    {{ urls: [{urls}], account: {plan.account}{denied}{compression} }}"
+        return f"    {{ urls: [{urls}], account: {plan.account}{denied}, compression: {place.compression} }}"
 
 
 def _is_route(link: LinkPlan) -> bool:
