@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gossamer.auth.settings import GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, AuthSettings
 from gossamer.mesh.options.language.faults import Fault, Place, quoted
-from gossamer.mesh.options.options import LeafNodeOptions, Options
+from gossamer.mesh.options.options import ClusterOptions, LeafNodeOptions, Options
 from gossamer.mesh.options.rows.identity import STREAM_FLAGS
 from gossamer.mesh.options.units import format_duration
 from gossamer.mesh.version import NATS_VERSION
@@ -66,8 +66,8 @@ def _problems(options: Options) -> Iterator[tuple[str, str]]:
         yield "limits.max_payload", text
     if " " in options.server_name:
         yield "server_name", "server name cannot contain spaces"
-    if options.cluster is not None and " " in options.cluster.name:
-        yield "cluster.name", "cluster name cannot contain spaces"
+    if options.cluster is not None:
+        yield from _cluster(options.cluster, options.authorization)
     for path, port in (
         ("port", options.port),
         ("monitor.port", options.monitor.port),
@@ -97,6 +97,22 @@ def _trust(settings: AuthSettings) -> Iterator[tuple[str, str]]:
     names = {account.name for account in settings.accounts} | {GLOBAL_ACCOUNT, SYSTEM_ACCOUNT, ""}
     if settings.system_account not in names:
         yield "authorization.system_account", "error resolving system account: account missing"
+
+
+def _cluster(cluster: ClusterOptions, settings: AuthSettings) -> Iterator[tuple[str, str]]:
+    if " " in cluster.name:
+        yield "cluster.name", "cluster name cannot contain spaces"
+    if cluster.accounts and cluster.pool_size < 0:
+        yield "cluster.accounts", "pool_size cannot be negative if pinned accounts are specified"
+    pinned = list(cluster.accounts)
+    system = settings.system_account or ("" if settings.no_system_account else SYSTEM_ACCOUNT)
+    if system and system not in pinned:
+        pinned.append(system)
+    for position, account in enumerate(pinned):
+        if account in pinned[:position]:
+            told = " ".join(quoted(each) for each in pinned)
+            yield "cluster.accounts", f"found duplicate account name {quoted(account)} in pinned accounts list [{told}]"
+            break
 
 
 def _gateway(options: Options) -> Iterator[tuple[str, str]]:

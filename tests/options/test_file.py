@@ -311,7 +311,7 @@ class TestCluster:
           authorization {user: u, password: p, timeout: 0.5}
           routes: ["nats://u:p@a:1", "nats-route://b:2"]
           cluster_advertise: "x:1", no_advertise: true, connect_retries: 7, connect_backoff: true
-          pool_size: -1, accounts: [A, B], compression {mode: auto, rtt_thresholds: [0ms, 5ms]}
+          pool_size: 7, accounts: [A, B], compression {mode: auto, rtt_thresholds: [0ms, 5ms]}
         }"""
         assert options(text).cluster == ClusterOptions(
             name="c",
@@ -325,7 +325,7 @@ class TestCluster:
             no_advertise=True,
             connect_retries=7,
             connect_backoff=True,
-            pool_size=-1,
+            pool_size=7,
             accounts=("A", "B"),
             compression=CompressionOptions(mode="s2_auto", rtt_thresholds_ns=(0, SECOND // 200)),
             ping_interval_ns=30 * SECOND,
@@ -352,6 +352,17 @@ class TestCluster:
     )
     def test_words_for_compression(self, options, said, mode):
         assert options(f"cluster {{port: 1, compression: {said}}}").cluster.compression.mode == mode
+
+    @pytest.mark.parametrize(
+        ("more", "text"),
+        [
+            ("accounts: [A], pool_size: -1", "pool_size cannot be negative if pinned accounts are specified"),
+            ("accounts: [A, A]", 'found duplicate account name "A" in pinned accounts list ["A" "A" "$SYS"]'),
+            ("accounts: [A]", ""),
+        ],
+    )
+    def test_pinned_accounts_that_cannot_be(self, faults, more, text):
+        assert faults(f"accounts {{A {{}}}}, cluster {{name: c, port: 1, {more}}}") == ([text] if text else [])
 
     def test_unknown_compression_is_refused_at_start(self, faults):
         assert faults("cluster {compression: foo}") == ['unsupported compression mode "foo"']
