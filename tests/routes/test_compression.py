@@ -5,11 +5,15 @@ import itertools
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import nats
 import pytest
 from nats.aio.msg import Msg
+from route_fabric import Cluster
+from route_peer import connect, info, visit
 from route_real import RealServer, until
 
+from gossamer.mesh.engine.events import Pong
 from gossamer.mesh.options.options import ClusterOptions, CompressionOptions, Options
 from gossamer.mesh.server import Server
 
@@ -120,3 +124,49 @@ def test_every_pair_of_modes(tmp_path: Path, own: str, theirs: str, dial: bool) 
             await talk(ours.url, real.client_url)
 
     asyncio.run(run())
+
+
+def test_the_level_follows_the_round_trip_time() -> None:
+    """``s2_auto`` with thresholds of its own: the writer alone changes, at each PONG."""
+    cluster = Cluster(1)
+    thresholds = (2_000_000, 4_000_000, 8_000_000)
+    cluster.add("A", compression=CompressionOptions(mode="s2_auto", rtt_thresholds_ns=thresholds))
+    peer = visit(cluster, "A", "10.0.0.99")
+    peer.say(connect(), info(compression="s2_auto"), info(compression="s2_auto"))
+    cluster.time.run(0.5)
+    assert [said["compression"] for said in peer.infos] == ["s2_auto", "s2_auto"]  # ours, and ours again compressed
+    node = cluster.nodes["A"]
+    (link,) = node.engine.levels
+    node.engine.levels[link].clear()
+    for rtt_ns in (1_000_000, 3_000_000, 3_500_000, 5_000_000, 9_000_000, 1_000_000):
+        node.manager.on_event(Pong(link, rtt_ns))
+    levels = node.engine.levels[link]
+    assert levels[-4:] == [2, 3, 4, 1]
+    assert levels[:-4] in ([], [1])  # the first one depends on how long the handshake took
+    assert [row.compression for row in node.manager.routez()] == ["s2_uncompressed"]
+
+
+def test_another_mode_by_a_reload() -> None:
+    """Another level is only written; what has to be negotiated anew is dialled anew."""
+    cluster = Cluster(1)
+    cluster.add("A", compression=CompressionOptions(mode="s2_fast"))
+    cluster.add("B", "A", compression=CompressionOptions(mode="s2_fast"))
+    node = cluster.nodes["A"]
+
+    def modes(name: str) -> set[str]:
+        return {row.compression for row in cluster.nodes[name].manager.routez()}
+
+    def links() -> set[int]:
+        return {row.rid for row in node.manager.routez()}
+
+    assert cluster.time.run(5.0, lambda: len(links()) == 4 and modes("B") == {"s2_fast"})
+    before = links()
+    now = node.manager._options
+    node.manager.reload(msgspec.structs.replace(now, compression=CompressionOptions(mode="s2_best")))
+    cluster.time.run(0.5)
+    assert links() == before
+    assert (modes("A"), modes("B")) == ({"s2_best"}, {"s2_fast"})
+    assert all(levels[-1] == 4 for link, levels in node.engine.levels.items() if link in before)
+    node.manager.reload(msgspec.structs.replace(now, compression=CompressionOptions(mode="off")))
+    assert cluster.time.run(5.0, lambda: len(links()) == 4 and modes("A") == modes("B") == {"off"})
+    assert not links() & before
