@@ -4,6 +4,9 @@ A round tries every address that is known when it begins, in random order, until
 rounds there is at least a second, whatever the reason; nats-server has none for a cluster that it heard of and that
 dials in, and knocks there thousands of times a second. It also knocks ten times a second where connections are made
 and lost before they are of use: here the pause grows to half a minute.
+
+Where nats-server forgets a cluster that it heard of and cannot reach, we give it up too, but remember it, and try again
+every two minutes for a day: after a partition nobody else may tell us of it any more.
 """
 
 from collections import deque
@@ -22,6 +25,10 @@ MILLISECOND_NS: Final = 1_000_000
 START_DELAY_NS: Final = SECOND_NS
 ROUND_PAUSE_NS: Final = SECOND_NS
 PAUSE_MAX_NS: Final = 30 * SECOND_NS
+#: A cluster that was given up is tried again after so long, so often.
+REMINDER_NS: Final = 125 * SECOND_NS
+REMINDERS_MAX: Final = 700
+REMEMBERED_MAX: Final = 1024
 #: Random part of every redial, in milliseconds.
 SPREAD_MS: Final = 100
 #: A connection that was registered so long counts as taken by the other side even if no PONG came.
@@ -52,6 +59,7 @@ class GatewayCalls:
         self._actions = actions
         self._randomness = randomness
         self._calls: dict[int, Call] = {}
+        self._reminders: dict[int, Gateway] = {}  # by attempt: clusters that were given up
         self._last = 0
         self.stopped = False
 
@@ -70,6 +78,8 @@ class GatewayCalls:
     def again(self, gateway: Gateway, *, established: bool, tries: int) -> None:
         """After a connection that ended. ``tries``: how many in a row were of no use, this one included."""
         delay_ns = self._randomness.below(SPREAD_MS) * MILLISECOND_NS
+        if established:
+            gateway.given_up = 0
         if not gateway.implicit:
             delay_ns += self._pause_ns(tries) if self._settings.connect_backoff else ROUND_PAUSE_NS
         elif not established:
@@ -78,6 +88,10 @@ class GatewayCalls:
 
     def due(self, attempt: int) -> None:
         """A new round."""
+        given_up = self._reminders.pop(attempt, None)
+        if given_up is not None:
+            self._remind(given_up)
+            return
         call = self._calls.get(attempt)
         if call is None:
             return
@@ -103,6 +117,8 @@ class GatewayCalls:
         for attempt in list(self._calls):
             self.take(attempt)
             self._actions.append(do.CancelDial(attempt))
+        self._actions.extend(do.CancelDial(attempt) for attempt in self._reminders)
+        self._reminders.clear()
 
     def _next(self, call: Call, error: str) -> None:
         """On to the next address, or to the end of the round."""
@@ -121,8 +137,24 @@ class GatewayCalls:
             self.take(call.attempt)
             self._table.gateways.pop(gateway.name, None)
             self._actions.append(do.Say("info", f"Gateway {gateway.name!r} cannot be reached and is given up"))
+            self._remember(gateway)
         else:
             self._actions.append(do.WakeDial(call.attempt, self._pause_ns(call.rounds)))
+
+    def _remember(self, gateway: Gateway) -> None:
+        if any(each.name == gateway.name for each in self._reminders.values()):
+            return
+        gateway.given_up += 1
+        if gateway.given_up <= REMINDERS_MAX and len(self._reminders) < REMEMBERED_MAX:
+            self._last += 1
+            self._reminders[self._last] = gateway
+            self._actions.append(do.WakeDial(self._last, REMINDER_NS))
+
+    def _remind(self, gateway: Gateway) -> None:
+        """Try once more, unless somebody has told of it meanwhile."""
+        if gateway.name not in self._table.gateways and not self._table.is_full:
+            self._table.gateways[gateway.name] = gateway
+            self.begin(gateway)
 
     def _pause_ns(self, count: int) -> int:
         return _growing_ns(count) if self._settings.connect_backoff else ROUND_PAUSE_NS

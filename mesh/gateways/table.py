@@ -76,9 +76,10 @@ class Connection:
 
 class Gateway:
     """Another cluster. ``attempt`` is that of the dial under way, 0: none; ``outbound`` the connection that we dialled,
-    from the moment it is there until it has gone. There is never a dial beside a connection."""
+    from the moment it is there until it has gone. There is never a dial beside a connection. ``given_up``: how often
+    that has happened since it was last connected to."""
 
-    __slots__ = ("attempt", "configured", "implicit", "learned", "name", "outbound")
+    __slots__ = ("attempt", "configured", "given_up", "implicit", "learned", "name", "outbound")
 
     def __init__(self, name: str, configured: Iterable[GatewayUrl] = (), *, implicit: bool) -> None:
         self.name = name
@@ -86,6 +87,7 @@ class Gateway:
         self.configured = {url.address: url for url in configured}
         self.learned: dict[str, GatewayUrl] = {}
         self.attempt = 0
+        self.given_up = 0
         self.outbound: Connection | None = None
 
     @property

@@ -178,7 +178,7 @@ async def clusters_chaos(mesh: Mesh) -> None:
     topology = _some_supercluster(mesh)
     crowd = await _running(mesh, topology)
     await _chaos(mesh, mesh.chance.sample(topology.names, mesh.chance.between(1, max(1, len(topology.names) // 2))))
-    await at_last(mesh, crowd, 150.0)
+    await at_last(mesh, crowd, 240.0)
 
 
 @scenario
@@ -287,7 +287,7 @@ async def federation_chaos(mesh: Mesh) -> None:
     topology = _some_leafs(mesh, _some_supercluster(mesh, high=3))
     crowd = await _running(mesh, topology)
     await _chaos(mesh, mesh.chance.sample(topology.names, mesh.chance.between(1, len(topology.names) // 2)))
-    await at_last(mesh, crowd, 150.0)
+    await at_last(mesh, crowd, 240.0)
 
 
 @scenario
