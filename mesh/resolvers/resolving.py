@@ -14,6 +14,7 @@ from gossamer.auth.trust import Trust, trust_of
 from gossamer.mesh.accounts.live import LiveAccounts
 from gossamer.mesh.logs.log import Log
 from gossamer.mesh.resolvers.asking import Inbox, LookUp
+from gossamer.mesh.resolvers.calendar import Calendar
 from gossamer.mesh.resolvers.claims_service import ClaimsService
 from gossamer.mesh.resolvers.directory import DirectoryResolver
 from gossamer.mesh.resolvers.memory import MemoryResolver
@@ -45,6 +46,7 @@ class Resolving:
         self._world = world
         self._log = log
         self._slices = Slices(world.clock, self._failed)
+        self._calendar = Calendar(world.clock, log)
         self._service: ClaimsService | None = None
         self._packing: Packing | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -157,8 +159,9 @@ class Resolving:
     def _expire(self) -> None:
         """Old files are removed every minute, or every half of a shorter time to live."""
         assert isinstance(self.resolver, DirectoryResolver), "only directories have files"
-        for key in self.resolver.store.expire(self._world.clock.wall_ns() / _SECOND_NS):
-            self._log.debug(f"Account file {key} removed: it had expired")
+        if self._calendar.trusted():
+            for key in self.resolver.store.expire(self._world.clock.wall_ns() / _SECOND_NS):
+                self._log.debug(f"Account file {key} removed: it had expired")
         pause_ns = min(_MINUTE_NS, self.settings.ttl_ns // 2) if self.settings.ttl_ns else _MINUTE_NS
         self._timer = asyncio.get_running_loop().call_later(pause_ns / _SECOND_NS, self._expire)
 

@@ -19,14 +19,18 @@ class Slices:
         self._failed = failed
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._numbers = 0
+        self._stopped = False
 
     def begin(self, work: Iterator[None], done: Callable[[], None] | None = None) -> None:
-        """The first piece at once; ``done`` after the last."""
+        """The first piece at once; ``done`` after the last. Nothing is begun any more after ``stop``."""
+        if self._stopped:
+            return
         self._numbers += 1
         self._go_on(self._numbers, work, done)
 
     def stop(self) -> None:
-        """Drop whatever is not finished."""
+        """Drop whatever is not finished: also what a piece of work is in the middle of, at its next step."""
+        self._stopped = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -36,6 +40,8 @@ class Slices:
         until_ns = self._clock.monotonic_ns() + _PIECE_NS
         try:
             for _ in work:
+                if self._stopped:
+                    return
                 if self._clock.monotonic_ns() >= until_ns:
                     self._timers[number] = asyncio.get_running_loop().call_later(
                         _PAUSE_S, self._go_on, number, work, done

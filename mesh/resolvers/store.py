@@ -7,6 +7,7 @@ Files are replaced as a whole. The digest of the store is the XOR of the SHA-256
 """
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ DELETED = ".deleted"
 _TEMPORARY = ".new"
 _SECOND_NS = 1_000_000_000
 _NOTHING = bytes(32)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StoreFull(ResolverError):
@@ -133,9 +135,8 @@ class DirectoryStore:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._disk.remove(path + _TEMPORARY)  # on a full disk its room is needed
-            raise ResolverError(
-                f"cannot write account file {path}: {error.strerror}; make the directory writable"
-            ) from None
+            remedy = "make room on its disk" if error.errno in _NO_ROOM else "make the directory writable"
+            raise ResolverError(f"cannot write account file {path}: {error.strerror}; {remedy}") from None
         entry = self._entries.pop(key, None) or _Entry()
         self._entries[key] = entry
         entry.used_ns = self._clock.monotonic_ns()
