@@ -86,27 +86,30 @@ def changed_fields(before: Any, after: Any, place: str = "") -> Iterator[str]:
 def _entries(
     changes: ChangeSet, action: str, path: Path, stores: Path, keys: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.suffix == ".jwt" and stores in path.parents:
+    # Texts, not Paths: these may be hundreds of thousands.
+    shown = str(path)
+    place = shown.removeprefix(f"{stores}/")
+    below_stores, below_keys = place != shown, shown.startswith(f"{keys}/")
+    if shown.endswith(".jwt") and below_stores:
         before = payload(changes.read_committed(path)) if action != "create" else {}
         after = payload(changes.read(path)) if action != "remove" else {}
-        yield path.relative_to(stores).parts[0], _claim_entry(action, path, stores, before, after)
-    elif path.suffix == ".nk" and keys in path.parents and is_public(path.stem):
+        yield place.partition("/")[0], _claim_entry(action, place, before, after)
+    elif shown.endswith(".nk") and below_keys and is_public(path.stem):
         yield "", {"action": action, "kind": "key", "public": path.stem}
-    elif action == "remove" and path.is_dir() and stores in path.parents:
+    elif action == "remove" and below_stores and path.is_dir():
         for below in sorted(path.rglob("*.jwt")):
             before = payload(ChangeSet().read(below))
-            yield path.relative_to(stores).parts[0], _claim_entry(action, below, stores, before, {})
+            place = below.relative_to(stores).as_posix()
+            yield place.partition("/")[0], _claim_entry(action, place, before, {})
 
 
-def _claim_entry(
-    action: str, path: Path, stores: Path, before: dict[str, Any], after: dict[str, Any]
-) -> dict[str, Any]:
+def _claim_entry(action: str, place: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     claim = after or before
     nats = claim.get("nats")
     entry: dict[str, Any] = {
         "action": action,
         "kind": nats.get("type") if isinstance(nats, dict) else None,
-        "path": path.relative_to(stores).as_posix(),
+        "path": place,
         "name": claim.get("name"),
         "subject": claim.get("sub"),
         "issuer": claim.get("iss"),

@@ -62,6 +62,7 @@ class Custodian:
         self.unlocking = unlocking or Unlocking()
         self._changes = changes
         self._vault: Vault | None = None
+        self._described: tuple[CustodyFile | None] | None = None  # while a command makes its changes
         self._handed: list[str] | None = None
 
     def with_changes(self, changes: ChangeSet) -> "Custodian":
@@ -72,6 +73,11 @@ class Custodian:
 
     def described(self) -> CustodyFile | None:
         """What ``custody.json`` says; None without it. Raises Failure when it is broken."""
+        if self._described is None or not self._changes:
+            self._described = (self._read(),)
+        return self._described[0]
+
+    def _read(self) -> CustodyFile | None:
         content = self._changes.read(self.path)
         if content is None:
             return None
@@ -97,7 +103,7 @@ class Custodian:
             self._changes.remove(self.path)
         else:
             self._changes.write(self.path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-        self._vault = vault
+        self._vault, self._described = vault, None
 
     def wrap(self, label: str, content: bytes) -> bytes:
         """The bytes to write. Raises Failure when the keystore is sealed and cannot be unlocked."""

@@ -30,6 +30,7 @@ class ChangeSet:
 
     def __init__(self) -> None:
         self._pending: dict[Path, bytes | None] = {}
+        self._made: set[Path] = set()  # of these, what was not there when it was put: the disk is asked once
         self._removed_folders: list[Path] = []
 
     def __bool__(self) -> bool:
@@ -39,10 +40,10 @@ class ChangeSet:
         """The content as it will be after the commit; None if there is no such file. Raises Failure if unreadable."""
         if path in self._pending:
             return self._pending[path]
-        if any(folder in path.parents for folder in self._removed_folders):
+        if self._removed_folders and any(folder in path.parents for folder in self._removed_folders):
             return None
         try:
-            with path.open("rb") as file:
+            with open(path, "rb") as file:
                 content = file.read(FILE_SIZE_MAX + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -54,7 +55,7 @@ class ChangeSet:
 
     def read_committed(self, path: Path) -> bytes | None:
         """The content as it is on disk now, whatever is pending."""
-        return ChangeSet().read(path)
+        return None if path in self._made else ChangeSet().read(path)
 
     def exists(self, path: Path) -> bool:
         """Will there be a file after the commit?"""
@@ -89,15 +90,26 @@ class ChangeSet:
 
     def write(self, path: Path, content: bytes) -> None:
         """Put a file. Writing what is there already changes nothing."""
-        if path not in self._pending and self.read(path) == content:
-            return
-        # Written again: it goes to the end, behind the keys that the new content may name.
-        self._pending.pop(path, None)
-        self._pending[path] = content
+        if path in self._pending:
+            # Written again: it goes to the end, behind the keys that the new content may name.
+            del self._pending[path]
+            self._pending[path] = content
+        else:
+            self.replace(path, content, before=self.read(path))
+
+    def replace(self, path: Path, content: bytes, *, before: bytes | None) -> None:
+        """The same for whoever has just read ``before`` there."""
+        if path in self._pending:
+            self.write(path, content)
+        elif before != content:
+            self._pending[path] = content
+            if before is None and not self._removed_folders:
+                self._made.add(path)
 
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
         self._pending.pop(path, None)
+        self._made.discard(path)
         if path.is_file():
             self._pending[path] = None
 
@@ -105,6 +117,7 @@ class ChangeSet:
         """Remove a folder with all that is below it."""
         for path in [path for path in self._pending if folder in path.parents]:
             del self._pending[path]
+            self._made.discard(path)
         if folder.is_dir():
             self._removed_folders.append(folder)
 
@@ -115,7 +128,7 @@ class ChangeSet:
             if content is None:
                 found.append(("remove", path))
             else:
-                found.append(("replace" if path.is_file() else "create", path))
+                found.append(("create" if path in self._made or not path.is_file() else "replace", path))
         found.extend(("remove", folder) for folder in self._removed_folders)
         return found
 
@@ -147,6 +160,7 @@ class ChangeSet:
         for parent in sorted({path.parent for path in self._pending}):
             _sync_folder(parent)
         self._pending.clear()
+        self._made.clear()
         self._removed_folders.clear()
 
 

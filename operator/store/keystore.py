@@ -29,17 +29,17 @@ class Keystore:
         self.root = root
         self.custodian = custodian or Custodian(root, changes, environment)
         self._changes = changes
-        self._ignore_file_wanted = not environment.get("NSC_NO_GIT_IGNORE")
+        self._ignore_file_wanted = not environment.get("NSC_NO_GIT_IGNORE")  # and not known to be there
 
     def key_path(self, public: str) -> Path:
         """Where the key is or would be. Raises Failure if ``public`` is no public key (so no path can be smuggled)."""
         if not is_public(public):
             raise Failure(f"{public!r} is not a public key", code="bad-key")
-        return self.root / KEYS_FOLDER / public[0] / public[1:3] / f"{public}.nk"
+        return self.root.joinpath(KEYS_FOLDER, public[0], public[1:3], f"{public}.nk")
 
     def credentials_path(self, operator: str, account: str, user: str) -> Path:
         """Where a user's credentials are or would be. The names have been checked by whoever made the claims."""
-        return self.root / CREDENTIALS_FOLDER / operator / account / f"{user}.creds"
+        return self.root.joinpath(CREDENTIALS_FOLDER, operator, account, f"{user}.creds")
 
     def check_layout(self) -> None:
         """Raises Failure for a keystore of the old layout: its keys would not be found here."""
@@ -102,7 +102,8 @@ class Keystore:
     def put(self, pair: KeyPair | CurveKeyPair) -> None:
         """Store a seed. Raises Failure when the file exists with other content."""
         path = self.key_path(pair.public)
-        content = self._read(pair.public, path)
+        before = self._changes.read(path)
+        content = None if before is None else self.custodian.unwrap(pair.public, before, path)
         if content is not None and content.strip() == pair.seed.encode():
             return
         if content is not None and content.strip() != pair.public.encode():
@@ -113,7 +114,7 @@ class Keystore:
                 path=str(path),
             )
         self._prepare()
-        self._changes.write(path, self.custodian.wrap(pair.public, pair.seed.encode()))
+        self._changes.replace(path, self.custodian.wrap(pair.public, pair.seed.encode()), before=before)
 
     def generate(self, kind: KeyKind) -> KeyPair:
         """Make and store a signing key."""
@@ -139,8 +140,10 @@ class Keystore:
         """Put the decorated file of a user and return its path."""
         path = self.credentials_path(operator, account, user)
         self._prepare()
-        if self.read_credentials(operator, account, user) != text:
-            self._changes.write(path, self.custodian.wrap(self._label(path), text.encode()))
+        label, content = self._label(path), text.encode()
+        before = self._changes.read(path)
+        if before is None or self.custodian.unwrap(label, before, path) != content:
+            self._changes.replace(path, self.custodian.wrap(label, content), before=before)
         return path
 
     def read_credentials(self, operator: str, account: str, user: str) -> str | None:
@@ -167,6 +170,7 @@ class Keystore:
         path = self.root / ".gitignore"
         if self._ignore_file_wanted and not self._changes.exists(path):
             self._changes.write(path, IGNORE_TEXT)
+        self._ignore_file_wanted = False
 
 
 def public_of_seed(text: str) -> str:
