@@ -232,7 +232,10 @@ class GatewayCore:
 
     def _outbound_info(self, connection: Connection, gateway: Gateway, info: GatewayInfo, now_ns: int) -> None:
         if info.gateway_urls:
+            known = set(gateway.addresses)
             gateway.replace(info.gateway_urls)
+            if not known.issuperset(gateway.addresses):
+                self._gossip.tell_inbounds(gateway)
         if connection.joined:
             self.actions.append(do.Resume(connection.link))
             if info.gateway_cmd:

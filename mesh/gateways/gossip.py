@@ -45,7 +45,7 @@ class GatewayGossip:
         for gateway in self._table.gateways.values():
             self._introduce(gateway, inbound)
 
-    def _tell_inbounds(self, gateway: Gateway) -> None:
+    def tell_inbounds(self, gateway: Gateway) -> None:
         """A cluster has become known, or known better: those who came in before are told as well. Without that, two
         clusters that come to a third one in the same moment would never hear of each other."""
         for inbound in self._table.inbounds:
@@ -69,7 +69,7 @@ class GatewayGossip:
             before = len(known.addresses)
             known.add(info.gateway_urls)
             if len(known.addresses) > before:
-                self._tell_inbounds(known)
+                self.tell_inbounds(known)
             return
         if (self._settings.reject_unknown and not trusted) or self._calls.stopped:
             return
@@ -81,7 +81,7 @@ class GatewayGossip:
         if gateway.urls:
             self._table.gateways[name] = gateway
             self._calls.begin(gateway)
-            self._tell_inbounds(gateway)
+            self.tell_inbounds(gateway)
 
     def _for_nodes(self, gateway: str, urls: Iterable[str]) -> bytes:
         return gossip_line(

@@ -268,6 +268,42 @@ def test_addresses_of_the_cluster_are_counted() -> None:
     assert told == [["10.0.0.1:7222", "lb:7222"], ["10.0.0.1:7222"]]
 
 
+def gossip_to(world: World, link: int) -> list[tuple[str, list[str]]]:
+    """What a link was told of other clusters."""
+    told = [json.loads(line[5:]) for line in world.sent.get(link, [])]
+    return [(each["gateway"], each["gateway_urls"]) for each in told if each.get("gateway_cmd") == 1]
+
+
+def test_those_who_came_in_before_hear_of_a_cluster_that_becomes_known() -> None:
+    """Two clusters that know each other through a third only, and came to it in the same moment."""
+    world = World()
+    first = world.visit("E", "10.2.0.1:7222")
+    line = info_line("S", "10.3.0.1:7222", gateway_cmd=1)
+    world.core.heard_from_node(line.removeprefix("INFO ").encode())
+    world.settle()
+    assert gossip_to(world, first) == [("S", ["10.3.0.1:7222"])]
+    world.core.heard_from_node(line.removeprefix("INFO ").encode())  # nothing new
+    second = world.visit("S", "10.3.0.1:7222", "10.3.0.2:7222")
+    assert gossip_to(world, first)[1:] == [("S", ["10.3.0.1:7222", "10.3.0.2:7222"])]
+    assert gossip_to(world, second) == [("E", ["10.2.0.1:7222"])]
+
+
+def test_those_who_came_in_before_hear_what_an_outbound_tells() -> None:
+    world = World(gateways=(remote("W", "10.1.0.1:7222"),))
+    world.member("W", "10.1.0.1:7222", gateway_urls=["10.1.0.1:7222", "10.1.0.2:7222"])
+    world.core.start()
+    inbound = world.visit("E", "10.2.0.1:7222")
+    own = world.visit("W", "10.1.0.1:7222")
+    world.run(2)
+    both = ["10.1.0.1:7222", "10.1.0.2:7222"]
+    assert gossip_to(world, inbound) == [("W", both[:1]), ("W", both)]
+    assert gossip_to(world, own) == [("E", ["10.2.0.1:7222"])]
+    (outbound,) = (link for link, join in world.joined.items() if join.outbound)
+    world.hear(outbound, info_line("W", "10.1.0.1:7222", gateway_urls=["10.1.0.1:7222"]))
+    world.settle()
+    assert len(gossip_to(world, inbound)) == 2  # a cluster that shrinks is no news
+
+
 def test_who_is_on_the_way_in_hears_of_a_change_too() -> None:
     world = World()
     world.core.opened(1, "10.9.9.9", 1, 0)
