@@ -326,6 +326,7 @@ class Member:
         settled_ns = self.settled_ns()
         if (
             not end.open
+            or not end.peer.open  # somebody who is gone: it was high time
             or self.leaving
             or self.node is None
             or not self.node.running

@@ -20,6 +20,19 @@ FOUND = [
     ("chaos", 115),
     # Two nodes that heard of each other before either had a connection for the system account never got one.
     ("slow_peer", 14),
+    # Two nodes with 250 ms between them that dial each other: both closed the other's connection and came back within
+    # 100 ms, for ever.
+    ("far_apart", 19),
+    # A queue group's chosen member had just left; its node passed the message on to another one, and there a plain
+    # subscriber heard it a second time.
+    ("rolling_upgrade", 10),
+    # Two clusters that came to a third one in the same moment: nobody told either of the other.
+    ("clusters_chaos", 0),
+    # A reply mapped for another cluster was given to a local subscriber of everything, under its mapped subject.
+    ("clusters_chaos", 19),
+    # A cluster that could not be reached when somebody told of it was given up, and nobody told again.
+    ("clusters_chaos", 130),
+    ("clusters_chaos", 156),
 ]
 
 
