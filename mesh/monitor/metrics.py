@@ -3,6 +3,7 @@
 Names begin with ``gossamer_``; counters end in ``_total``, sizes are bytes, times seconds.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.monitor.credentials import credential_metrics
+from gossamer.mesh.monitor.gatewayz import gateways
+from gossamer.mesh.monitor.leafz import leaf_nodes
 from gossamer.mesh.monitor.process import processor_s, resident_bytes
 from gossamer.mesh.version import NATS_VERSION, VERSION
 
@@ -42,6 +45,8 @@ class _NodeCollector(Collector):
         yield from _traffic(self._node)
         yield from _accounts(self._node)
         yield from _routes(self._node)
+        yield from _gateways(self._node)
+        yield from _leaf_nodes(self._node)
         yield from _requests(self._node)
         yield from credential_metrics(self._node)
 
@@ -140,6 +145,46 @@ def _routes(node: "Node") -> Iterator[Metric]:
     for row in rows:
         rtt.add_metric([row.remote_name, str(row.rid)], row.rtt_ns / 1e9)
     yield rtt
+
+
+def _gateways(node: "Node") -> Iterator[Metric]:
+    known = gateways(node)
+    rows = known.rows() if known is not None else []
+    labels = ["gateway", "direction"]
+    family = GaugeMetricFamily("gossamer_gateways", "Gateway connections now, by cluster", labels=labels)
+    counted = Counter((row.gateway, "outbound" if row.outbound else "inbound") for row in rows)
+    for label, count in sorted(counted.items()):
+        family.add_metric(label, count)
+    yield family
+    labels = ["gateway", "direction", "remote", "cid"]
+    rtt = GaugeMetricFamily("gossamer_gateway_rtt_seconds", "Round-trip time", labels=labels)
+    for row in rows:
+        label = (row.gateway, "outbound" if row.outbound else "inbound")
+        rtt.add_metric([*label, row.remote_name, str(row.link)], _rtt_ns(node, row.link, row.rtt_ns) / 1e9)
+    yield rtt
+
+
+def _leaf_nodes(node: "Node") -> Iterator[Metric]:
+    leafs = leaf_nodes(node)
+    rows = list(leafs.table.rows()) if leafs is not None else []
+    labels = ["account", "role"]
+    family = GaugeMetricFamily("gossamer_leafnodes", "Leaf links now, by our role on them", labels=labels)
+    counted = Counter((row.account, "spoke" if row.spoke else "hub") for row in rows)
+    for label, count in sorted(counted.items()):
+        family.add_metric(label, count)
+    yield family
+    labels = ["account", "role", "remote", "id"]
+    rtt = GaugeMetricFamily("gossamer_leafnode_rtt_seconds", "Round-trip time", labels=labels)
+    for row in rows:
+        role = "spoke" if row.spoke else "hub"
+        rtt.add_metric([row.account, role, row.name, str(row.id)], _rtt_ns(node, row.id, row.rtt_ns) / 1e9)
+    yield rtt
+
+
+def _rtt_ns(node: "Node", link: int, known_ns: int) -> int:
+    """The last one that the engine has measured, or what was known before."""
+    numbers = node.engine.link(link)
+    return numbers.rtt_ns if numbers is not None and numbers.rtt_ns else known_ns
 
 
 def _requests(node: "Node") -> Iterator[Metric]:

@@ -1,6 +1,7 @@
 """Superclusters of both kinds of server: everything that crosses, both ways (spec gateways 15; checklist 59, 60)."""
 
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,6 +216,19 @@ def test_what_is_shown_has_the_fields_of_nats_server(clusters: Clusters) -> None
     }
     assert set(shown) == set(real)
     assert set(node.monitor("/varz")["gateway"]) == {"name", "host", "port", "auth_timeout", "tls_timeout"}
+
+
+def test_prometheus_is_told(clusters: Clusters) -> None:
+    for name, other in (("W", "E"), ("E", "W")):
+        ours = [node for node in clusters[name] if node.kind == "gossamer"]
+        for node in ours:
+            url = f"http://127.0.0.1:{node.monitor_port}/metrics"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                text = answer.read().decode()
+            inbound = len(node.monitor("/gatewayz")["inbound_gateways"].get(other, []))
+            assert f'gossamer_gateways{{direction="outbound",gateway="{other}"}} 1.0' in text
+            assert (f'gossamer_gateways{{direction="inbound",gateway="{other}"}} {inbound}.0' in text) == bool(inbound)
+            assert text.count("gossamer_gateway_rtt_seconds{") == 1 + inbound
 
 
 def is_heard(publisher: WireClient, subscriber: WireClient, subject: str) -> None:
