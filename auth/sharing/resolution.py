@@ -149,6 +149,11 @@ class Resolution:
 
     def put_all(self, accounts: Iterable[AccountSharing], now: float) -> dict[str, Effective]:
         """Several at once, as if they had always been known together."""
+        return self._resolve(self.take(accounts), now)
+
+    def take(self, accounts: Iterable[AccountSharing]) -> dict[str, None]:
+        """Take the accounts over and decide nothing yet. Returns whose imports have to be decided anew: ``decide`` all
+        of them, in as many parts as is convenient; in the end it is as if it had been done at once."""
         touched: dict[str, None] = {}
         for sharing in accounts:
             self._forget_importer(sharing.account)
@@ -159,15 +164,23 @@ class Resolution:
             touched[sharing.account] = None
         for name in list(touched):
             touched |= self._importers.get(name, {})
-        return self._resolve(touched, now)
+        return touched
 
     def remove(self, name: str, now: float) -> dict[str, Effective]:
         """An account is gone. Returns as ``put``; its own entry is empty."""
+        return self._resolve(self.drop(name), now)
+
+    def drop(self, name: str) -> dict[str, None]:
+        """Forget an account and decide nothing yet. Returns as ``take``."""
         if name not in self._accounts:
             return {}
         self._forget_importer(name)
         del self._accounts[name], self._position[name]
-        return self._resolve({name: None, **self._importers.get(name, {})}, now)
+        return {name: None, **self._importers.get(name, {})}
+
+    def decide(self, names: Iterable[str], now: float) -> dict[str, Effective]:
+        """Some of what ``take`` or ``drop`` returned. Returns as ``put``."""
+        return self._resolve(names, now)
 
     def recheck(self, now: float) -> dict[str, Effective]:
         """Follow the time: activations that ended or began. Returns as ``put``."""

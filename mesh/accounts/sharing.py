@@ -11,6 +11,7 @@ Both may be mixed: ``apply`` only replaces what ``apply`` brought.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _SECOND_NS = 1_000_000_000
 #: How long the loop is kept before everything else has its turn.
 _TURN_NS = 4_000_000
+#: Accounts decided about before the clock is looked at.
+_DECIDED_AT_ONCE = 50
 #: How long a timer may run: what is due later is looked at again then.
 _TIMER_MAX_S = 24 * 3600.0
 #: A moment counts as past only after it: look a little later.
@@ -99,6 +102,7 @@ class Sharing:
         self._by_number: dict[int, EffectiveImport] = {}
         self._telling: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._undecided: dict[str, None] = {}  # accounts whose imports are yet to be decided about anew
         self._waiting: dict[str, None] = {}  # accounts that the engine is yet to be told of
         self._turn: asyncio.Handle | None = None
 
@@ -120,14 +124,14 @@ class Sharing:
         those of its importers follow, a turn of the loop after the other if they are many; live subscriptions get or
         lose what they see of other accounts."""
         sharing = what if isinstance(what, AccountSharing) else of_claims(what, place)
-        self._follow(self.resolution.put(sharing, self._now()))
+        self._decide(key, self.resolution.take((sharing,)))
         for wanted in self.resolution.missing(key):
             if self.missing is not None:
                 self.missing(wanted)
 
     def account_gone(self, key: str) -> None:
         """An account was deleted: whatever it imports and exports ends."""
-        self._follow(self.resolution.remove(key, self._now()))
+        self._decide(key, self.resolution.drop(key))
 
     def cluster_renamed(self, cluster_name: str) -> None:
         """The node's cluster has another name: mappings that name a cluster are looked at again."""
@@ -153,6 +157,7 @@ class Sharing:
 
     def stop(self) -> None:
         """The node ends: no further timer."""
+        self._undecided.clear()
         self._waiting.clear()
         for timer in (self._timer, self._turn):
             if timer is not None:
@@ -172,6 +177,13 @@ class Sharing:
     def _now(self) -> float:
         return self._clock.wall_ns() / _SECOND_NS
 
+    def _decide(self, key: str, touched: dict[str, None]) -> None:
+        """The account's own imports now, those of its importers as far as this turn of the loop allows."""
+        for name in touched:
+            self._undecided.setdefault(name)
+        self._undecided.pop(key, None)
+        self._follow(self.resolution.decide((key,), self._now()))
+
     def _follow(self, changed: dict[str, Effective], *, at_once: bool = False) -> None:
         """The engine is told now of as many accounts as one turn of the loop allows, of the others right after it: ten
         thousand may import from one. ``at_once``: of all."""
@@ -183,6 +195,17 @@ class Sharing:
 
     def _go_on(self, *, at_once: bool = False) -> None:
         end_ns = self._clock.monotonic_ns() + _TURN_NS
+        while self._undecided:
+            some = list(itertools.islice(self._undecided, _DECIDED_AT_ONCE))
+            for name in some:
+                del self._undecided[name]
+            changed = self.resolution.decide(some, self._now())
+            for name in changed:
+                self._waiting.setdefault(name)
+            self._follow_telling(changed)
+            self._arm()
+            if self._clock.monotonic_ns() >= end_ns:
+                break
         for name in list(self._waiting):
             del self._waiting[name]
             effective = self.resolution.effective(name)  # as it is by now
@@ -195,7 +218,7 @@ class Sharing:
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
-        if self._waiting:
+        if self._waiting or self._undecided:
             self._turn = asyncio.get_running_loop().call_soon(self._go_on)
 
     def _follow_account(self, name: str, effective: Effective) -> None:

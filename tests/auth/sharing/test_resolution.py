@@ -310,3 +310,25 @@ def test_any_row_of_changes_ends_as_if_all_were_known_at_once(changes):
         assert told == {name: after[name] for name in NAMES if after[name] != before[name]}
         assert state(resolution, accounts) == model(accounts)
     assert state(together(*accounts.values()), accounts) == model(accounts)
+
+
+@given(
+    st.lists(st.one_of(ACCOUNTS, st.sampled_from(NAMES)), max_size=8),
+    st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
+def test_decided_in_parts_it_ends_as_if_at_once(changes, parts):
+    """What is yet to be decided about may wait while other accounts change."""
+    resolution, accounts, waiting = Resolution(), {}, {}
+    for change, count in zip(changes, parts, strict=False):
+        if isinstance(change, str):
+            accounts.pop(change, None)
+            waiting |= resolution.drop(change)
+        else:
+            accounts[change.account] = change
+            waiting |= resolution.take((change,))
+        for name in list(waiting)[:count]:
+            del waiting[name]
+            resolution.decide((name,), NOW)
+    for name in list(waiting):
+        resolution.decide((name,), NOW)
+    assert state(resolution, accounts) == model(accounts)
