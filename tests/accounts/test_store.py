@@ -222,6 +222,6 @@ def test_a_full_disk_is_left_as_it_was():
 
     disk = FullDisk()
     store = DirectoryStore(disk, Clock(), "d")
-    with pytest.raises(ResolverError, match=r"No space left on device; make the directory writable"):
+    with pytest.raises(ResolverError, match=r"No space left on device; make room on its disk"):
         store.write(KEYS[0], TOKENS[0, 10])
     assert (disk.files, len(store), store.digest) == ({}, 0, bytes(32))
