@@ -14,6 +14,9 @@ WIDTH, HEIGHT = 860, 400
 LEFT, RIGHT, TOP, BOTTOM = 70, 330, 20, 350
 DECADES = (0, 6)
 NODES = (3, 1000)
+#: As captured: INFO and CONNECT of both sides of a route; ``host:port`` in a list.
+ROUTE_HANDSHAKE_BYTES = 1100
+ADDRESS_BYTES = 22
 
 
 class Series(NamedTuple):
@@ -41,6 +44,25 @@ def leaf_connections(nodes: float) -> float:
     return route_connections(3) + nodes - 3
 
 
+def route_gossip_kb(nodes: float) -> float:
+    """Two INFO and a CONNECT for each connection (routes 3)."""
+    return route_connections(nodes) * ROUTE_HANDSHAKE_BYTES / 1000
+
+
+def clustered_gossip_kb(nodes: float, size: int = 5) -> float:
+    """Beside the routes: for each gateway connection two INFO and a CONNECT, an INFO about every third cluster, and one
+    to each other node of the solicitor's cluster, each with the addresses of a cluster (gateways 2, 6.1, 6.2)."""
+    clusters = nodes / size
+    addresses = ADDRESS_BYTES * size
+    each = 800 + 2 * addresses + (clusters - 2) * (160 + addresses) + (size - 1) * (300 + addresses)
+    return clusters * route_gossip_kb(size) + nodes * (clusters - 1) * each / 1000
+
+
+def leaf_gossip_kb(nodes: float) -> float:
+    """Two INFO and a CONNECT for each (leafnodes 2)."""
+    return route_gossip_kb(3) + (nodes - 3) * 1.4
+
+
 def all_series(kept: dict[str, dict[str, dict[str, float]]]) -> list[Series]:
     def points(what: str, count: Callable[[str], int], *keys: str) -> list[tuple[float, float]]:
         found = [(float(count(size)), sum(figures[key] for key in keys)) for size, figures in kept[what].items()]
@@ -62,9 +84,16 @@ def all_series(kept: dict[str, dict[str, dict[str, float]]]) -> list[Series]:
             points("leafs", lambda size: int(size) + 3, *links),
             leaf_connections,
         ),
-        Series("one cluster: gossip to gather, kB", "#e90", points("nodes", int, "gossip_kb")),
-        Series("clusters of 5: gossip to gather, kB", "#60a", points("clusters", product, "gossip_kb")),
-        Series("leafs: gossip to gather, kB", "#088", points("leafs", lambda size: int(size) + 3, "gossip_kb")),
+        Series("one cluster: gossip to gather, kB", "#e90", points("nodes", int, "gossip_kb"), route_gossip_kb),
+        Series(
+            "clusters of 5: gossip to gather, kB", "#60a", points("clusters", product, "gossip_kb"), clustered_gossip_kb
+        ),
+        Series(
+            "leafs: gossip to gather, kB",
+            "#088",
+            points("leafs", lambda size: int(size) + 3, "gossip_kb"),
+            leaf_gossip_kb,
+        ),
     ]
 
 

@@ -4,6 +4,9 @@ At all times: no subscription hears a message twice, a queue group not twice amo
 an account or on a subject that it was not meant for, and nothing that nobody published. Where the path was whole since
 the mesh last settled: what one publisher says on one subject is heard in order and, at the end, nothing is missing: a
 plain subscription hears each message, a queue group hears each once, in the publisher's cluster while it has a member.
+
+One thing is let pass, because the protocol has no means against it: a leaf node that has moved to another node of its
+hub may hear there, over a slow route, what it had heard from the first one.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,6 +111,7 @@ class Ledger:
         self._oracle = oracle
         self._crossings = crossings
         self._groups: dict[_Group, dict[int, Ear]] = {}
+        self._moved_ns: dict[str, int] = {}  # by host: when it last dialled a hub
 
     def publish(self, client: "Client", subject: str, *, answers: Publication | None = None) -> Publication:
         """A message is about to be sent; its number is to be its payload. ``answers``: what it is a reply to."""
@@ -154,7 +158,7 @@ class Ledger:
             ear.subject.encode(), subject.encode()
         ):
             self._broken(f"{ear.text} heard {_text(publication)} as {subject}: not meant for it")
-        if number in ear.numbers:
+        if number in ear.numbers and not self._has_moved(publication, ear):
             self._broken(f"{ear.text} heard {_text(publication)} twice")
         ear.numbers.add(number)
         if ear.queue:
@@ -170,6 +174,17 @@ class Ledger:
         if number < latest and self._whole(publication, ear, self._network.loop.now_ns):
             self._broken(f"{ear.text} heard {_text(publication)} after {_text(self.publications[latest])}")
         ear.latest[key] = max(number, latest)
+
+    def moved(self, host: str) -> None:
+        """A leaf node has connected to its hub."""
+        self._moved_ns[host] = self._network.loop.now_ns
+
+    def _has_moved(self, publication: Publication, ear: Ear) -> bool:
+        """Has a leaf node on the way found another hub since the message was sent?"""
+        if self._oracle.spot(publication.at, publication.account).realm == ear.spot.realm:
+            return False
+        hosts = self._oracle.between(publication.at, ear.at, publication.account)
+        return any(self._moved_ns.get(host, -1) >= publication.at_ns for host in hosts)
 
     def close(self) -> None:
         """The end: is anything missing? Everything sent must have had ``FLIGHT_NS`` to arrive."""

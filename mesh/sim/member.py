@@ -107,6 +107,8 @@ class _RouteSide(SteppedSurroundings):
     ) -> int:
         link = self._engine.open(kind=kind, listener=listener, greeting=greeting, host=host, port=port)
         self._member.solicited.add(link)
+        if kind == LinkKind.LEAF:
+            self._member.on_leaf(self._member.host)
         self._member.join(link, self._dialled.pop(descriptor), kind)
         return link
 
@@ -174,6 +176,7 @@ class Member:
         self.ends: dict[int, End] = {}  # by link
         self.kinds: dict[int, int] = {}  # of those links
         self.solicited: set[int] = set()  # links that this node dialled
+        self.on_leaf: Callable[[str], None] = lambda host: None  # it has dialled a hub
         self.node: SimulatedNode | None = None
         self._chance = chance
         self._journal = journal

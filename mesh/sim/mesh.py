@@ -69,6 +69,9 @@ class Mesh:
                 self._violated,
             )
 
+        for member in self.members.values():
+            member.on_leaf = self.ledger.moved
+
     async def start(self, *names: str, within_s: float = 0.0) -> None:
         """Start these members (none: all), each at some moment within that time."""
         wanted = [self.members[name] for name in names] if names else list(self.members.values())
