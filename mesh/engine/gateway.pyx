@@ -174,12 +174,17 @@ cdef void gateway_left(Core* core, Link* link) noexcept nogil:
 # --- what an outbound wants, by account -------------------------------------------------------------------------------
 
 
+cdef inline uint32_t place_of(Account* account, uint32_t mask) noexcept nogil:
+    """By the struct: a placeholder that becomes known changes its number."""
+    return <uint32_t>(<size_t>account >> 6) & mask
+
+
 cdef GatewayAccount* state_find(Link* link, Account* account) noexcept nogil:
     cdef RouteState* route = link.route
     cdef GatewayAccount* one
     if route.gateway_accounts == NULL:
         return NULL
-    one = route.gateway_accounts[account.id & route.gateway_accounts_mask]
+    one = route.gateway_accounts[place_of(account, route.gateway_accounts_mask)]
     while one != NULL and one.account != account:
         one = one.next
     return one
@@ -198,8 +203,8 @@ cdef void states_grow(RouteState* route) noexcept nogil:
             one = route.gateway_accounts[i]
             while one != NULL:
                 following = one.next
-                one.next = table[one.account.id & mask]
-                table[one.account.id & mask] = one
+                one.next = table[place_of(one.account, mask)]
+                table[place_of(one.account, mask)] = one
                 one = following
         free(route.gateway_accounts)
     route.gateway_accounts = table
@@ -218,8 +223,8 @@ cdef GatewayAccount* state_make(Core* core, Link* link, Account* account, uint8_
             free(one)
             return NULL
         one.account = account
-        one.next = route.gateway_accounts[account.id & route.gateway_accounts_mask]
-        route.gateway_accounts[account.id & route.gateway_accounts_mask] = one
+        one.next = route.gateway_accounts[place_of(account, route.gateway_accounts_mask)]
+        route.gateway_accounts[place_of(account, route.gateway_accounts_mask)] = one
         route.gateway_accounts_count += 1
     one.mode = GATEWAY_OPTIMISTIC
     flow(core, link, one, flows)

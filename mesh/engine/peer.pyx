@@ -21,7 +21,7 @@ from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
 from gossamer.mesh.engine.publish cimport publish_from_server
-from gossamer.mesh.engine.subscriptions cimport remote_subscribe, remote_unsubscribe
+from gossamer.mesh.engine.subscriptions cimport ANY_ORIGIN, remote_subscribe, remote_unsubscribe
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
     AUTHENTICATION_VIOLATION,
@@ -259,7 +259,7 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
 
 
 cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8_t leaf, uint8_t add) noexcept nogil:
-    """RS+, RS-, LS+, LS- after the verb."""
+    """RS+, RS-, LS+, LS- after the verb. Peers that know no origin in LS- leave it out (routes section 11)."""
     cdef Text parts[6]
     cdef int count = split(line, size, parts, 5)
     cdef int first = 0
@@ -267,8 +267,10 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
     cdef int64_t weight = 1
     cdef Text queue
     cdef uint32_t origin = 0
-    if leaf:
+    if leaf and (add or link.route.leaf_origin_unsubscribe):
         first = 1
+    elif leaf:
+        origin = ANY_ORIGIN
     if account == NULL:
         first += 1
     # Left are: subject, or subject and queue, with a weight when interest begins.
@@ -290,7 +292,7 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
         account = account_from_route(core, link, parts[first - 1].at, parts[first - 1].size)
         if account == NULL:
             return
-    if leaf:
+    if leaf and origin == 0:
         origin = origin_number(core, parts[0].at, parts[0].size)
         if origin == 0:
             return

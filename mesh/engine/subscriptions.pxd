@@ -3,6 +3,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from gossamer.mesh.engine.types cimport Account, Core, Import, Link, Subscription
 
+cdef enum:
+    ANY_ORIGIN = 0xFFFFFFFE     # of a leaf cluster
+
 cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t size, char* queue, uint32_t queue_size,
                               char* sid, uint32_t sid_size) noexcept nogil
 cdef Subscription* sid_find(Link* link, const char* sid, uint32_t size) noexcept nogil

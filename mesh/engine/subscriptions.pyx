@@ -380,6 +380,10 @@ cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
 # --- learned from other servers ---------------------------------------------------------------------------------------
 
 
+cdef inline uint8_t is_from(Subscription* one, Link* link, uint32_t origin) noexcept nogil:
+    return one.link == link and (one.origin == origin or (origin == ANY_ORIGIN and one.origin != 0))
+
+
 cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
                                uint32_t queue_size, uint32_t origin) noexcept nogil:
     cdef Terminal* terminal = terminal_find(account, subject, size)
@@ -389,14 +393,14 @@ cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint
         return NULL
     if queue_size == 0:
         for i in range(terminal.plain_count):
-            if terminal.plain[i].link == link and terminal.plain[i].origin == origin:
+            if is_from(terminal.plain[i], link, origin):
                 return terminal.plain[i]
         return NULL
     group = terminal.groups
     while group != NULL:
         if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
             for i in range(group.count):
-                if group.members[i].link == link and group.members[i].origin == origin:
+                if is_from(group.members[i], link, origin):
                     return group.members[i]
         group = group.next
     return NULL

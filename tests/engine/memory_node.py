@@ -144,7 +144,14 @@ class MemoryNode(Comparison):
         )
 
     def join_raw(
-        self, *, node: int = 0, headers: bool = True, pooled: bool = False, pool_index: int = 0, account: bytes = b""
+        self,
+        *,
+        node: int = 0,
+        headers: bool = True,
+        pooled: bool = False,
+        pool_index: int = 0,
+        account: bytes = b"",
+        leaf_origin_unsubscribe: bool = True,
     ) -> int:
         """A route link that has done its handshake (the peer dialled); what it was announced is still in ``output``."""
         link = self.open_raw(Admission(account=b""), kind=LinkKind.ROUTE)
@@ -158,6 +165,7 @@ class MemoryNode(Comparison):
             pooled=pooled,
             pool_index=pool_index,
             account=self.account(account) if account else 0,
+            leaf_origin_unsubscribe=leaf_origin_unsubscribe,
         )
         self.settle()
         return link

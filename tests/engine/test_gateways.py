@@ -104,6 +104,17 @@ def test_interest_only(node: Peers) -> None:
     assert sent(node, outbound, client, b"c") == [b"c"]
 
 
+def test_an_account_that_becomes_known_later() -> None:
+    node = Peers()
+    node.engine.configure(placeholder_accounts=True)
+    node.identity()
+    outbound = node.gateway(outbound=True)
+    node.feed(outbound, wants(b"a"))
+    client = node.client()
+    node.feed(outbound, b"RS+ A b\r\n")
+    assert sent(node, outbound, client, b"a", b"b", b"c") == [b"a", b"b"]
+
+
 def test_a_peer_without_interest_only_mode(node: Peers) -> None:
     client, outbound = node.client(), node.gateway(outbound=True, interest_only=False)
     assert sent(node, outbound, client, b"a", b"b") == [b"a", b"b"]

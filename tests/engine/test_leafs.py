@@ -57,6 +57,16 @@ def test_routes_that_know_origins_are_told_them(node: Peers) -> None:
     assert node.take(node.open_route_with_origins()) == b"LS+ Z A b\r\n"
 
 
+def test_an_older_route_leaves_the_origin_out(node: Peers) -> None:
+    node.account(b"A")
+    old, leaf = node.join_raw(leaf_origin_unsubscribe=False), node.leaf(b"Y")
+    node.feed(old, b"LS+ X A a\r\nLS+ X A a q 2\r\n")
+    assert node.take(leaf) == b"LS+ a\r\nLS+ a q 2\r\n"
+    node.feed(old, b"LS- A a\r\nLS- A a q\r\n")
+    assert node.take(leaf) == b"LS- a\r\nLS- a q\r\n"
+    assert old not in node.closed
+
+
 def test_first_and_last_only(node: Peers) -> None:
     leaf = node.leaf(b"X")
     one, two = node.client(), node.client()
