@@ -140,6 +140,14 @@ class GatewayCore:
         call.gateway.outbound = connection
         self._table.connections[link] = connection
 
+    def overdue(self, link: int) -> None:
+        """Whoever we dialled should have said INFO long ago. Nothing is sent to it before, so nothing else would tell
+        that it has gone."""
+        connection = self._table.connections.get(link)
+        if connection is not None and connection.outbound and connection.stage is Stage.INFO:
+            self._say("error", f"{connection.label} - No INFO came from gateway {connection.name!r}")
+            self._close(connection, CloseReason.STALE_CONNECTION)
+
     def dial_failed(self, attempt: int, error: str) -> None:
         self._calls.failed(attempt, error)
 

@@ -1,4 +1,4 @@
-"""Seeds of the simulator that once failed: each line is a bug that was found by it."""
+"""Seeds of the simulator that once failed: each line is a bug that was found by it, in the node or in its judgement."""
 
 import pytest
 
@@ -33,6 +33,11 @@ FOUND = [
     # A cluster that could not be reached when somebody told of it was given up, and nobody told again.
     ("clusters_chaos", 130),
     ("clusters_chaos", 156),
+    # A gateway dialled a machine that then lost power, and waited for its INFO for ever.
+    ("clusters_chaos", 314),
+    ("clusters_chaos", 320),
+    # A leaf node moved to another node of its hub and heard there, seven seconds late, what it had heard: let pass.
+    ("federation_chaos", 339),
 ]
 
 
