@@ -51,14 +51,15 @@ def operator_claims(
     keys = names.operator_signing_keys(declared.signing_keys, ledger)
     dropped = {key for name, key in ledger.signing_keys.items() if name not in keys}
     kept = () if prune else tuple(key for key in base.signing_keys if key not in dropped)
+    urls, server, system = declared.service_urls, declared.account_server_url, declared.system_account
     claims = structs.replace(
         base,
         tags=declared.tags,
         expires=end_of(declared.term, before, now),
         signing_keys=tuple(dict.fromkeys((*kept, *keys.values()))),
-        account_server_url=declared.account_server_url,
-        operator_service_urls=declared.service_urls,
-        system_account=names.account(declared.system_account) if declared.system_account else "",
+        account_server_url=base.account_server_url if server is None else server,
+        operator_service_urls=base.operator_service_urls if urls is None else urls,
+        system_account=base.system_account if system is None else names.account(system) if system else "",
         strict_signing_key_usage=declared.strict_signing_keys,
     )
     return claims, OperatorLedger(signing_keys=keys)

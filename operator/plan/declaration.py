@@ -21,14 +21,15 @@ class Term(Struct, frozen=True, kw_only=True):
 
 
 class OperatorDeclaration(Struct, frozen=True, kw_only=True):
-    """``signing_keys``: name to public key, empty where the tool makes the key. None: not managed here."""
+    """``signing_keys``: name to public key, empty where the tool makes the key. None: the file does not say, what the
+    operator has stays; an empty text or list takes it away. Servers are found by these: they do not go unsaid."""
 
     name: str
     strict_signing_keys: bool = False
     signing_keys: dict[str, str] = {}
-    service_urls: tuple[str, ...] = ()
-    account_server_url: str = ""
-    system_account: str = ""
+    service_urls: tuple[str, ...] | None = None
+    account_server_url: str | None = None
+    system_account: str | None = None
     tags: tuple[str, ...] = ()
     term: Term = Term()
     line: int = 0

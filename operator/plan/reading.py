@@ -91,9 +91,9 @@ def _operator(table: TableReader) -> OperatorDeclaration:
         name=name,
         strict_signing_keys=table.flag("strict_signing_keys"),
         signing_keys=_named_keys(table, "signing_keys", KeyKind.OPERATOR),
-        service_urls=table.texts("service_urls"),
-        account_server_url=table.text("account_server_url"),
-        system_account=table.text("system_account"),
+        service_urls=table.texts("service_urls") if "service_urls" in table else None,
+        account_server_url=table.text("account_server_url") if "account_server_url" in table else None,
+        system_account=table.text("system_account") if "system_account" in table else None,
         tags=clean_tags(table.texts("tags")),
         term=read_term(table),
     )

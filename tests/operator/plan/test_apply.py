@@ -440,3 +440,16 @@ def test_a_spec_of_a_store_that_nsc_wrote_plans_nothing(tmp_path):
     answer = run("plan", "-f", str(spec), "--json", *flags)
     assert (answer.code, answer.data["plan"]["changes"]) == (0, [])
     assert fingerprint(folder) == before
+
+
+def test_what_is_not_said_of_the_operator_stays(tenants):
+    """A file that only names the operator must not take away by what servers are found; an empty value does."""
+    tenants.apply()
+    before = tenants.workspace.store.operator("ACME").claims
+    tenants.replace('service_urls = ["nats://localhost:4222"]\nsystem_account = "SYS"\n', "")
+    tenants.apply()
+    assert tenants.workspace.store.operator("ACME").claims == before
+    tenants.replace('name = "ACME"\n', 'name = "ACME"\nservice_urls = []\nsystem_account = ""\n')
+    tenants.apply()
+    after = tenants.workspace.store.operator("ACME").claims
+    assert (after.operator_service_urls, after.system_account) == ((), "")
