@@ -33,10 +33,11 @@ class Hello(NamedTuple):
 class PeerInfo(NamedTuple):
     """An INFO line of a server peer (route, gateway, leaf): its JSON text. The link is parked until ``resume``,
     ``join_route``, ``join_gateway``, ``join_leaf`` or ``close``. On a listener with ``info_first`` one may come before
-    CONNECT."""
+    CONNECT. ``nonce`` is that of the link's own INFO, empty if it had none."""
 
     link: int
     info: bytes
+    nonce: bytes = b""
 
 
 class PeerError(NamedTuple):

@@ -311,7 +311,8 @@ cdef void report_line(Core* core, Link* link, int event, char* line, uint32_t si
     mail_begin(&mail, event)
     mail.number[0] = <int64_t>link.id
     mail.size[0] = size
-    mail_add(core, &mail, line, NULL, NULL, NULL)
+    mail.size[1] = 15 if link.has_nonce and event == EVENT_PEER_INFO else 0
+    mail_add(core, &mail, line, link.nonce, NULL, NULL)
 
 
 cdef uint32_t verb_size(char* at, size_t have) noexcept nogil:

@@ -66,7 +66,7 @@ cdef list decode(Buffer* taken):
         elif mail.kind == EVENT_OUTPUT:
             event = Output(mail.number[0], t0[:mail.size[0]], bool(mail.number[1]))
         elif mail.kind == EVENT_PEER_INFO:
-            event = PeerInfo(mail.number[0], t0[:mail.size[0]])
+            event = PeerInfo(mail.number[0], t0[:mail.size[0]], t1[:mail.size[1]])
         elif mail.kind == EVENT_PEER_ERROR:
             event = PeerError(mail.number[0], t0[:mail.size[0]])
         elif mail.kind == EVENT_PONG:
