@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := PYTHONPATH=build/tree $(BIN)/python
 ARGS ?=
-TOPOLOGY ?= three-nodes
+TOPOLOGY ?= three-clouds
 
 SOURCES := $(shell find mesh auth operator -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
