@@ -504,10 +504,14 @@ cdef void match_invalidate(Core* core, Account* account, const char* subject, ui
         else:
             account.generations[first_token_slot(subject, size)] += 1
         return
+    if core.cache_entries == 0:
+        return
     hash = subject_hash(core, account, subject, size)
     for choice in range(2):
         line = &core.cache[set_of(hash, choice)]
         for way in range(CACHE_WAYS):
+            if line.tag[way] != <uint32_t>(hash >> 32):
+                continue
             entry = line.entry[way]
             if entry != NULL and entry.hash == hash and entry.account == account and entry.subject_size == size \
                     and memcmp(entry.subject, subject, size) == 0:
