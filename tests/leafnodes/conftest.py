@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from gossamer.mesh.testing import plugin
+from gossamer.mesh.testing.process import ServerProcess
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from leaf_peers import FakeHub, LeafPeer, leaf_address
+from leaf_server import KINDS, LOOP
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +31,22 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.fixture(scope="session")
+def server_kind(request: pytest.FixtureRequest) -> type[ServerProcess]:
+    """As the plug-in's, with our server inside the test's process."""
+    kind = KINDS[request.param]
+    if reason := kind.missing():
+        pytest.skip(reason)
+    return kind
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loop_of_nodes() -> Iterator[None]:
+    """The loop ends after all that ran on it."""
+    yield
+    LOOP.close()
 
 
 @pytest.fixture

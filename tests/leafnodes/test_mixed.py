@@ -11,8 +11,9 @@ from typing import Any
 import nats
 import pytest
 from leaf_peers import leaf_address, leaf_url
+from leaf_server import KINDS
 
-from gossamer.mesh.testing.process import SERVER_KINDS, ServerProcess
+from gossamer.mesh.testing.process import ServerProcess
 
 PAIRS = [("gossamer", "nats-server"), ("nats-server", "gossamer"), ("gossamer", "gossamer")]
 HUB = 'leafnodes { listen: "127.0.0.1:-1" }'
@@ -24,7 +25,7 @@ def kinds(request: pytest.FixtureRequest) -> tuple[type[ServerProcess], type[Ser
     chosen = os.environ.get("GOSSAMER_SERVERS")
     if chosen and not set(request.param) <= set(chosen.split(",")):
         pytest.skip(f"GOSSAMER_SERVERS={chosen}")
-    hub, leaf = (SERVER_KINDS[name] for name in request.param)
+    hub, leaf = (KINDS[name] for name in request.param)
     for kind in (hub, leaf):
         if reason := kind.missing():
             pytest.skip(reason)
