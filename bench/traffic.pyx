@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC
 
 from connections cimport (
-    COLLECTOR, INBOX_LENGTH, PUBLISHER, REPLY_LENGTH, REQUESTER, RESPONDER, SCATTERED, SUBSCRIBER, Connections, Link,
+    COLLECTOR, PUBLISHER, REPLY_LENGTH, REQUESTER, RESPONDER, SCATTERED, SUBSCRIBER, Connections, Link,
 )
 from kernel cimport NUMBER_MASK, bench_same, bench_set_u64, bench_u64, clock_ns
 

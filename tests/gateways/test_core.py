@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, seed: int = 1, **options: Any) -> None:
         settings = settings_from(GatewayOptions(**({"name": "OWN", "host": "10.0.0.1", "port": 7222} | options)))
-        identity = GatewayIdentity(server_id="NOWN", server_name="own1", version="2.15.1")
+        identity = GatewayIdentity(server_id="NSELF", server_name="own1", version="2.15.1")
         self.core = GatewayCore(identity, settings, Chance(seed), lambda name: name in ("own1", "own2"))
         self.core.prepare("10.0.0.1", 7222)
         self.now = 0
