@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pairings import Pairing, Place
@@ -50,13 +50,15 @@ class Node:
 
 
 class Mesh:
-    """``start`` and ``stop`` it. ``leaf_words`` go into every leaf node block and every remote; leaf nodes come in as
-    a user with ``permissions`` if there are any."""
+    """``start`` and ``stop`` it. ``leaf_words``, by a node's name, go into its leaf node block and its remotes;
+    leaf nodes come in as a user with ``permissions`` if there are any."""
 
-    def __init__(self, folder: Path, pairing: Pairing, *, leaf_words: str = "", permissions: str = "") -> None:
+    def __init__(
+        self, folder: Path, pairing: Pairing, *, leaf_words: Mapping[str, str] | None = None, permissions: str = ""
+    ) -> None:
         self.pairing = pairing
         self.nodes = {place.name: Node(place, folder / place.name) for place in pairing.places}
-        self._leaf_words = leaf_words
+        self._leaf_words = leaf_words or {}
         self._permissions = permissions
 
     def start(self) -> None:
@@ -138,7 +140,7 @@ class Mesh:
             )
         if place.hubs or self._is_hub(place):
             lines.append('leafnodes { reconnect: "100ms"')
-            lines.append(self._leaf_words)
+            lines.append(self._leaf_words.get(place.name, ""))
             if self._is_hub(place):
                 lines.append(f'listen: "127.0.0.1:{node.ports["leaf"]}"')
             remotes = [self._remote(place, user, account) for user, account in self._links(place)]
@@ -152,7 +154,7 @@ class Mesh:
     def _remote(self, place: Place, user: str, account: str) -> str:
         urls = ", ".join(f'"nats-leaf://{user}:{user}@127.0.0.1:{self.nodes[hub].ports["leaf"]}"' for hub in place.hubs)
         more = "hub: true\n" if place.exchanged else ""
-        return f"{{ urls: [{urls}]\n account: {account}\n {more} {self._leaf_words} }}"
+        return f"{{ urls: [{urls}]\n account: {account}\n {more} {self._leaf_words.get(place.name, '')} }}"
 
     def _remote_cluster(self, name: str) -> str:
         urls = ", ".join(
@@ -192,16 +194,11 @@ class Mesh:
         return "" if reached == dialling else f"{reached} inbound connections, not {dialling}"
 
     def _leafs_missing(self, node: Node) -> str:
-        below = [
-            each for each in self.pairing.places if set(each.hubs) & {p.name for p in self.pairing.of_home(node.home)}
-        ]
+        here = {place.name for place in self.pairing.of_home(node.home)}
+        below = [place for place in self.pairing.places if here & set(place.hubs)]
         if not below and not node.place.hubs:
             return ""
-        rows = [
-            row
-            for place in self.pairing.of_home(node.home)
-            for row in self.nodes[place.name].server.monitor("/leafz")["leafs"]
-        ]
-        dialled = sum(len(self._links(place)) for place in self.pairing.of_home(node.home))
+        rows = [row for name in here for row in self.nodes[name].server.monitor("/leafz")["leafs"]]
+        dialled = sum(len(self._links(self.nodes[name].place)) for name in here)
         taken = sum(len(self._links(place)) for place in below)
         return "" if len(rows) == dialled + taken else f"{len(rows)} leaf links, not {dialled} + {taken}"

@@ -89,7 +89,7 @@ def superclusters(*kinds: str) -> Pairing:
 
 
 def leafs(*tiers: str, exchanged: bool = False, sharing: int = 0) -> Pairing:
-    """Tiers of one node or a cluster each, from the top hub down. ``sharing``: the tier that has imports and exports."""
+    """Tiers of one node or a cluster each, from the top hub down. ``sharing``: the tier with imports and exports."""
     places: tuple[Place, ...] = ()
     above: tuple[str, ...] = ()
     for position, each in enumerate(tiers):

@@ -159,33 +159,36 @@ async def groups_stay_near(mesh: Mesh) -> None:
 async def groups_elsewhere(mesh: Mesh) -> None:
     """Members in one cluster or node only: each message of all others reaches one of them; another group with the same
     subject, and who listens beside them, get theirs as well."""
-    count = 40
     for home in mesh.pairing.homes:
-        async with Crowd(mesh) as crowd:
-            clients = await crowd.everywhere()
-            subject = f"jobs.{crowd.token}"
-            here = [place.name for place in mesh.pairing.of_home(home)]
-            members = {name: await Listener().on(clients[name], subject, "workers") for name in here}
-            others = {name: await Listener().on(clients[name], subject, "others") for name in clients}
-            plain = {name: await Listener().on(clients[name], subject) for name in clients}
-            await all_hear(crowd, clients)
-            await _give_work(subject, clients, members, count)
-            total = count * len(clients)
-            await until(
-                lambda: (
-                    sum(len(each.got) for each in others.values()) >= total
-                    and all(len(each.got) >= total for each in plain.values())
-                ),
-                lambda: {
-                    name: (len(others[name].got), Counter(sender for sender, _ in plain[name].got)) for name in clients
-                },
-            )
-            await all_hear(crowd, clients, "end")
-            for listeners in (members, others):
-                seen = Counter(itertools.chain.from_iterable(each.got for each in listeners.values()))
-                assert len(seen) == total
-                assert set(seen.values()) == {1}
-            assert {name: len(each.got) for name, each in plain.items()} == dict.fromkeys(clients, total)
+        await _group_in(mesh, home, 40)
+
+
+async def _group_in(mesh: Mesh, home: str, count: int) -> None:
+    async with Crowd(mesh) as crowd:
+        clients = await crowd.everywhere()
+        subject = f"jobs.{crowd.token}"
+        here = [place.name for place in mesh.pairing.of_home(home)]
+        members = {name: await Listener().on(clients[name], subject, "workers") for name in here}
+        others = {name: await Listener().on(clients[name], subject, "others") for name in clients}
+        plain = {name: await Listener().on(clients[name], subject) for name in clients}
+        await all_hear(crowd, clients)
+        await _give_work(subject, clients, members, count)
+        total = count * len(clients)
+        await until(
+            lambda: (
+                sum(len(each.got) for each in others.values()) >= total
+                and all(len(each.got) >= total for each in plain.values())
+            ),
+            lambda: {
+                name: (len(others[name].got), Counter(sender for sender, _ in plain[name].got)) for name in clients
+            },
+        )
+        await all_hear(crowd, clients, "end")
+        for listeners in (members, others):
+            seen = Counter(itertools.chain.from_iterable(each.got for each in listeners.values()))
+            assert len(seen) == total
+            assert set(seen.values()) == {1}
+        assert {name: len(each.got) for name, each in plain.items()} == dict.fromkeys(clients, total)
 
 
 async def _give_work(subject: str, clients: dict[str, nats.NATS], members: dict[str, Listener], count: int) -> None:
@@ -319,14 +322,13 @@ async def _until_answered(client: nats.NATS, subject: str, what: str) -> None:
     """Until its interest has come here."""
     loop = asyncio.get_running_loop()
     end = loop.time() + 20
-    while True:
+    while loop.time() < end:
         try:
             await client.request(subject, b"try", timeout=0.5)
-        except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
-            assert loop.time() < end, f"{what}: {error!r}"
-            await asyncio.sleep(0.02)
-        else:
             return
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"no answer: {what}")
 
 
 async def stream_imports(mesh: Mesh) -> None:
@@ -366,37 +368,41 @@ CHECKS: Sequence[Callable[[Mesh], Awaitable[None]]] = (
 
 
 async def restarts(mesh: Mesh) -> None:
-    """Each node goes and comes back, some by a crash, while the others talk. Among those who stay nothing is heard twice or
-    out of order; within one cluster nothing is lost either. Then all is as before."""
+    """Each node goes and comes back, some by a crash, while the others talk. Among those who stay nothing is heard
+    twice or out of order; within one cluster nothing is lost either. Then all is as before."""
     for position, lost in enumerate(mesh.nodes):
-        async with Crowd(mesh) as crowd:
-            clients = await crowd.everywhere(but=[lost])
-            listeners = {
-                name: await Listener().on(client, f"steady.{crowd.token}.>") for name, client in clients.items()
-            }
-            members = {
-                name: await Listener().on(client, f"work.{crowd.token}", "q") for name, client in clients.items()
-            }
-            await heard(listeners, clients, lambda name: f"steady.{crowd.token}.{name}")
-            await all_hear(crowd, clients)
-            sent: Counter[str] = Counter()
-            talking = asyncio.create_task(_talk(crowd, clients, sent))
-            try:
-                await until(lambda: min(sent[name] for name in clients) > 20, lambda: sent)
-                await asyncio.to_thread(mesh.end, lost, crash=position % 2 == 0)
-                seen = sent.copy()
-                await until(lambda: min(sent[name] - seen[name] for name in clients) > 50, lambda: sent)
-                await asyncio.to_thread(mesh.back, lost)
-                await asyncio.to_thread(mesh.await_whole)
-                seen = sent.copy()
-                await until(lambda: min(sent[name] - seen[name] for name in clients) > 50, lambda: sent)
-            finally:
-                talking.cancel()
-                await asyncio.gather(talking, return_exceptions=True)
-            await heard(listeners, clients, lambda name: f"steady.{crowd.token}.{name}")
-            _judge(mesh, listeners, members, sent, f"{lost} restarted")
+        await _restart(mesh, lost, crash=position % 2 == 0)
     await plain_messages(mesh)
     await requests(mesh)
+
+
+async def _restart(mesh: Mesh, lost: str, *, crash: bool) -> None:
+    async with Crowd(mesh) as crowd:
+        clients = await crowd.everywhere(but=[lost])
+        steady, work = f"steady.{crowd.token}", f"work.{crowd.token}"
+        listeners = {name: await Listener().on(client, f"{steady}.>") for name, client in clients.items()}
+        members = {name: await Listener().on(client, work, "q") for name, client in clients.items()}
+        await heard(listeners, clients, lambda name: f"{steady}.{name}")
+        await all_hear(crowd, clients)
+        sent: Counter[str] = Counter()
+
+        async def some_more() -> None:
+            before = sent.copy()
+            await until(lambda: min(sent[name] - before[name] for name in clients) > 40, lambda: sent)
+
+        talking = asyncio.create_task(_talk(crowd, clients, sent))
+        try:
+            await some_more()
+            await asyncio.to_thread(mesh.end, lost, crash=crash)
+            await some_more()
+            await asyncio.to_thread(mesh.back, lost)
+            await asyncio.to_thread(mesh.await_whole)
+            await some_more()
+        finally:
+            talking.cancel()
+            await asyncio.gather(talking, return_exceptions=True)
+        await heard(listeners, clients, lambda name: f"{steady}.{name}")
+        _judge(mesh, listeners, members, sent, f"{lost} restarted")
 
 
 async def _talk(crowd: Crowd, clients: dict[str, nats.NATS], sent: Counter[str]) -> None:
