@@ -101,6 +101,11 @@ class GatewayCore:
                 self._tell_inbounds()
         self._gossip.tell_node(server_id)
 
+    def remind_node(self, server_id: str) -> None:
+        """Say again what a node that joined was told: the route that carried it may have lost a race and gone."""
+        if server_id in self._nodes:
+            self._gossip.tell_node(server_id)
+
     def node_left(self, server_id: str) -> None:
         """The last route to it is gone."""
         url = self._nodes.pop(server_id, "")

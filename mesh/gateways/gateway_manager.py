@@ -23,6 +23,7 @@ nothing of it before that.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
 from gossamer.mesh.engine.kinds import LinkKind
@@ -36,6 +37,9 @@ from gossamer.mesh.peers.route_neighbours import Neighbour, RouteNeighbours
 from gossamer.mesh.peers.route_settings import is_hash
 from gossamer.mesh.peers.route_world import Dialer, DialOutcome, RouteLog, Scheduler, Timer
 from gossamer.mesh.world import Randomness
+
+#: Routes of a node that has just joined are settled by then.
+REMINDER_DELAY_NS: Final = 2_000_000_000
 
 
 class GatewayManager:
@@ -71,6 +75,7 @@ class GatewayManager:
         self._listener = 0
         self._dials: dict[int, Timer] = {}
         self._checks: dict[int, Timer] = {}
+        self._reminders: dict[str, Timer] = {}  # of nodes that have joined, by server id
         self._waits: dict[int, Timer] = {}  # for the INFO of those that we dialled, by link
         self._applying = False
 
@@ -128,9 +133,10 @@ class GatewayManager:
             self._listener = 0
         self._core.stop_dialling()
         self._apply()
-        for timer in self._waits.values():
+        for timer in [*self._waits.values(), *self._reminders.values()]:
             timer.cancel()
         self._waits.clear()
+        self._reminders.clear()
 
     def stop(self) -> None:
         """Close all links. The ``Closed`` events may still be offered afterwards."""
@@ -157,6 +163,18 @@ class GatewayManager:
             self._core.node_joined(neighbour.server_id, neighbour.gateway_url)
         else:
             self._core.node_left(neighbour.server_id)
+        reminder = self._reminders.pop(neighbour.server_id, None)
+        if reminder is not None:
+            reminder.cancel()
+        if here:
+            self._reminders[neighbour.server_id] = self._scheduler.call_later(
+                REMINDER_DELAY_NS, partial(self._remind, neighbour.server_id)
+            )
+        self._apply()
+
+    def _remind(self, server_id: str) -> None:
+        self._reminders.pop(server_id, None)
+        self._core.remind_node(server_id)
         self._apply()
 
     def _heard_from_neighbour(self, neighbour: Neighbour, text: bytes) -> None:

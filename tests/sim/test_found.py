@@ -36,6 +36,8 @@ FOUND = [
     # A gateway dialled a machine that then lost power, and waited for its INFO for ever.
     ("clusters_chaos", 314),
     ("clusters_chaos", 320),
+    # A node that came back was told of the other clusters once, on a route that lost its race and went.
+    ("clusters_restart", 2056),
     # A leaf node moved to another node of its hub and heard there, seven seconds late, what it had heard: let pass.
     ("federation_chaos", 339),
 ]
