@@ -2,8 +2,8 @@
 """Connections of NATS clients on one epoll thread: opened, greeted, read and written. What messages mean is elsewhere.
 
 A link is a C struct. ``take`` is given what was read and returns where it stopped; what is left is kept until more
-comes. Lines that are no messages (PING, PONG, INFO, errors) are dealt with here. The first fault ends everything: it is kept
-with the bytes in question, and ``check`` raises it.
+comes. Lines that are no messages (PING, PONG, INFO, errors) are dealt with here. The first fault ends everything: it is
+kept with the bytes in question, and ``check`` raises it.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
