@@ -2,39 +2,16 @@
 
 from msgspec import Struct
 
-
-class StartDial(Struct, frozen=True, gc=False):
-    """Connect to ``host:port``; ``attempt`` comes back with the outcome."""
-
-    attempt: int
-    host: str
-    port: int
-
-
-class WakeDial(Struct, frozen=True, gc=False):
-    """Call ``dial_due(attempt)`` after the delay."""
-
-    attempt: int
-    delay_ns: int
-
-
-class CancelDial(Struct, frozen=True, gc=False):
-    """Forget the attempt and its timer."""
-
-    attempt: int
-
-
-class CheckPassword(Struct, frozen=True, gc=False):
-    """Compare with the configured one (maybe bcrypt); the answer goes to ``password_checked``."""
-
-    link: int
-    given: str
-
-
-class Admit(Struct, frozen=True, gc=False):
-    """Its CONNECT was fine: its INFO is awaited."""
-
-    link: int
+from gossamer.mesh.peers.link_actions import Admit as Admit
+from gossamer.mesh.peers.link_actions import Announce as Announce
+from gossamer.mesh.peers.link_actions import CancelDial as CancelDial
+from gossamer.mesh.peers.link_actions import CheckPassword as CheckPassword
+from gossamer.mesh.peers.link_actions import CloseLink as CloseLink
+from gossamer.mesh.peers.link_actions import Resume as Resume
+from gossamer.mesh.peers.link_actions import Say as Say
+from gossamer.mesh.peers.link_actions import Send as Send
+from gossamer.mesh.peers.link_actions import StartDial as StartDial
+from gossamer.mesh.peers.link_actions import WakeDial as WakeDial
 
 
 class Join(Struct, frozen=True, gc=False):
@@ -45,29 +22,6 @@ class Join(Struct, frozen=True, gc=False):
     name: str
     headers: bool
     interest_only: bool
-
-
-class Resume(Struct, frozen=True, gc=False):
-    link: int
-
-
-class Send(Struct, frozen=True, gc=False):
-    link: int
-    data: bytes
-
-
-class CloseLink(Struct, frozen=True, gc=False):
-    """``error`` empty: without -ERR."""
-
-    link: int
-    reason: int
-    error: str = ""
-
-
-class Announce(Struct, frozen=True, gc=False):
-    """The listener's INFO line from now on."""
-
-    line: bytes
 
 
 class TellNodes(Struct, frozen=True, gc=False):
@@ -81,13 +35,6 @@ class TellNode(Struct, frozen=True, gc=False):
 
     server_id: str
     line: bytes
-
-
-class Say(Struct, frozen=True, gc=False):
-    """A log line; ``level`` is debug, info, warning or error."""
-
-    level: str
-    text: str
 
 
 Action = (

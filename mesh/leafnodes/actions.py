@@ -4,6 +4,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gossamer.mesh.peers.link_actions import CloseLink as CloseLink
+from gossamer.mesh.peers.link_actions import Compress as Compress
+from gossamer.mesh.peers.link_actions import Resume as Resume
+from gossamer.mesh.peers.link_actions import Say as Say
+from gossamer.mesh.peers.link_actions import Send as Send
+
 if TYPE_CHECKING:
     from gossamer.mesh.leafnodes.protocol import LeafConnect
     from gossamer.mesh.leafnodes.table import Leaf
@@ -63,38 +69,6 @@ class Regrant(Struct, frozen=True):
     """The permissions of a link that has joined have changed."""
 
     leaf: "Leaf"
-
-
-class Resume(Struct, frozen=True, gc=False):
-    link: int
-
-
-class Send(Struct, frozen=True, gc=False):
-    link: int
-    data: bytes
-
-
-class Compress(Struct, frozen=True, gc=False):
-    """``both``: the input as well, from the next byte on."""
-
-    link: int
-    level: int
-    both: bool
-
-
-class CloseLink(Struct, frozen=True, gc=False):
-    """``error`` empty: without -ERR."""
-
-    link: int
-    reason: int
-    error: str = ""
-
-
-class Say(Struct, frozen=True, gc=False):
-    """A log line; ``level`` is debug, info, warning or error."""
-
-    level: str
-    text: str
 
 
 Action = (

@@ -2,39 +2,18 @@
 
 from msgspec import Struct
 
+from gossamer.mesh.peers.link_actions import Admit as Admit
+from gossamer.mesh.peers.link_actions import Announce as Announce
+from gossamer.mesh.peers.link_actions import CancelDial as CancelDial
+from gossamer.mesh.peers.link_actions import CheckPassword as CheckPassword
+from gossamer.mesh.peers.link_actions import CloseLink as CloseLink
+from gossamer.mesh.peers.link_actions import Compress as Compress
+from gossamer.mesh.peers.link_actions import Resume as Resume
+from gossamer.mesh.peers.link_actions import Say as Say
+from gossamer.mesh.peers.link_actions import Send as Send
+from gossamer.mesh.peers.link_actions import StartDial as StartDial
+from gossamer.mesh.peers.link_actions import WakeDial as WakeDial
 from gossamer.mesh.peers.route_neighbours import Neighbour
-
-
-class StartDial(Struct, frozen=True, gc=False):
-    """Connect to ``host:port``; ``attempt`` comes back with the outcome."""
-
-    attempt: int
-    host: str
-    port: int
-
-
-class CancelDial(Struct, frozen=True, gc=False):
-    """Forget the dial and its timer."""
-
-    attempt: int
-
-
-class WakeDial(Struct, frozen=True, gc=False):
-    """Call ``dial_due(attempt)`` after the delay."""
-
-    attempt: int
-    delay_ns: int
-
-
-class CheckPassword(Struct, frozen=True, gc=False):
-    """Compare with the configured one (maybe bcrypt); the answer goes to ``password_checked``."""
-
-    link: int
-    given: str
-
-
-class Admit(Struct, frozen=True, gc=False):
-    link: int
 
 
 class Join(Struct, frozen=True, gc=False):
@@ -52,39 +31,8 @@ class Join(Struct, frozen=True, gc=False):
     server_id: str
 
 
-class Compress(Struct, frozen=True, gc=False):
-    """What is sent from here on is compressed at that level of the engine; ``both``: what comes, too."""
-
-    link: int
-    level: int
-    both: bool
-
-
-class Resume(Struct, frozen=True, gc=False):
-    link: int
-
-
 class Ping(Struct, frozen=True, gc=False):
     link: int
-
-
-class Send(Struct, frozen=True, gc=False):
-    link: int
-    data: bytes
-
-
-class CloseLink(Struct, frozen=True, gc=False):
-    """``error`` empty: without -ERR."""
-
-    link: int
-    reason: int
-    error: str = ""
-
-
-class Announce(Struct, frozen=True, gc=False):
-    """The listener's INFO line from now on."""
-
-    line: bytes
 
 
 class ShareClientUrls(Struct, frozen=True, gc=False):
@@ -115,13 +63,6 @@ class HearOfGateway(Struct, frozen=True, gc=False):
     server_id: str
     text: bytes
     label: str
-
-
-class Say(Struct, frozen=True, gc=False):
-    """A log line; ``level`` is debug, info, warning or error."""
-
-    level: str
-    text: str
 
 
 Action = (
