@@ -180,6 +180,14 @@ class RouteCore:
         connection.greeted = not self._name.dynamic
         self._table.connections[link] = connection
 
+    def overdue(self, link: int) -> None:
+        """Whoever we dialled should have said INFO long ago. After CONNECT nothing is sent to it before, so nothing else
+        would tell that it has gone."""
+        connection = self._table.connections.get(link)
+        if connection is not None and connection.solicited and connection.stage is Stage.INFO:
+            self._state.say("error", f"{connection.label} - No INFO came")
+            self._state.close(connection, CloseReason.STALE_CONNECTION)
+
     def dial_failed(self, attempt: int, error: str) -> None:
         dial = self._calls.get(attempt)
         known = dial is not None and (dial.server_id in self._table.remotes or self._table.is_somebody_at(dial.place))

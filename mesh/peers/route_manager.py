@@ -86,6 +86,7 @@ class RouteManager:
         self._listener = 0
         self._dials: dict[int, Timer] = {}
         self._checks: dict[int, Timer] = {}
+        self._waits: dict[int, Timer] = {}  # for the INFO of those that we dialled, by link
         self._applying = False
         self._neighbours.route_attach(self._tell_neighbour, self._announce)
 
@@ -176,6 +177,9 @@ class RouteManager:
             self._listener = 0
         self._core.stop_dialling()
         self._apply()
+        for timer in self._waits.values():
+            timer.cancel()
+        self._waits.clear()
 
     def stop(self) -> None:
         """Close all links. The ``Closed`` events may still be offered afterwards."""
@@ -207,9 +211,10 @@ class RouteManager:
             case Pong():
                 self._core.pong(event.link, event.rtt_ns)
             case Closed():
-                check = self._checks.pop(event.link, None)
-                if check is not None:
-                    check.cancel()
+                for timers in (self._checks, self._waits):
+                    timer = timers.pop(event.link, None)
+                    if timer is not None:
+                        timer.cancel()
                 self._core.closed(event.link, event.reason, event.error, self._scheduler.now_ns())
             case Opened():
                 return True  # of a link that we dialled: known since ``adopt``
@@ -219,6 +224,11 @@ class RouteManager:
         return True
 
     # --- what comes back from the loop ----------------------------------------------------------------------------
+
+    def _overdue(self, link: int) -> None:
+        self._waits.pop(link, None)
+        self._core.overdue(link)
+        self._apply()
 
     def _dialled(self, attempt: int, outcome: DialOutcome) -> None:
         self._dials.pop(attempt, None)
@@ -232,6 +242,8 @@ class RouteManager:
                 host=outcome.host,
                 port=outcome.port,
             )
+            patience_ns = self._options.ping_interval_ns * (self._options.ping_max + 1)
+            self._waits[link] = self._scheduler.call_later(patience_ns, partial(self._overdue, link))
             self._core.dialled(attempt, link, outcome.host, outcome.port, self._scheduler.now_ns())
         self._apply()
 
