@@ -1,8 +1,7 @@
-"""``gossamer up``: the whole of every topology, and its end under all circumstances."""
+"""``gossamer up`` as a program: what it says, what it leaves, and its end under all circumstances."""
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,10 +12,7 @@ from typing import Any
 
 import pytest
 
-from gossamer.operator.failure import Failure
 from gossamer.operator.up import reading
-from gossamer.operator.up.node_process import program
-from gossamer.operator.up.topology import Topology
 
 Start = Callable[..., "subprocess.Popen[str]"]
 LeftBehind = Callable[[], list[str]]
@@ -24,60 +20,14 @@ LeftBehind = Callable[[], list[str]]
 TIMEOUT_S = 90
 
 
-#: Set by ``make interop``.
-WHOLE = bool(os.environ.get("WHOLE_TOURS"))
-
-
-@pytest.mark.parametrize("name", ["single", "three-nodes", "mixed"])
-def test_a_topology_holds_what_it_promises(name: str, start: Start, left_behind: LeftBehind) -> None:
-    holds(name, reading.read(reading.find(name)), start, left_behind)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not WHOLE, reason="the tour of a large mesh: make interop walks it; a small one is walked always")
-@pytest.mark.parametrize("kind", ["", "nats-server"])
-@pytest.mark.parametrize("name", ["three-clouds", "three-clouds-mixed", "edge"])
-def test_a_large_topology_holds_what_it_promises(name: str, kind: str, start: Start, left_behind: LeftBehind) -> None:
-    holds(name, reading.read(reading.find(name)), start, left_behind, kind)
-
-
-@pytest.mark.parametrize("kind", ["", "nats-server"])
-@pytest.mark.parametrize("name", ["three-clouds", "three-clouds-mixed", "edge"])
-def test_a_small_one_holds_what_the_large_one_promises(
-    name: str, kind: str, start: Start, left_behind: LeftBehind, small: Callable[[str], Path]
-) -> None:
-    if kind and name == "three-clouds-mixed":
-        pytest.skip("of one kind it is three-clouds")
-    path = small(name)
-    topology = reading.read(path)
-    assert all(len(cluster.nodes) == 1 for cluster in topology.clusters)
-    assert [cluster.name for cluster in topology.clusters] == [
-        cluster.name for cluster in reading.read(reading.find(name)).clusters
-    ]
-    holds(str(path), topology, start, left_behind, kind)
-
-
-def holds(name: str, topology: Topology, start: Start, left_behind: LeftBehind, kind: str = "") -> None:
-    """Walk its tour; every step holds, and nothing is left."""
-    for node in topology.all_nodes:
-        try:
-            program(node.kind if kind != "nats-server" else "nats-server")
-        except Failure as failure:
-            pytest.skip(failure.line())
-    process = start(name, "--once", *(("--kind", kind) if kind else ()))
-    out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, out + err
-    assert err == ""
-    told = [found[1] for found in re.finditer(r"^\[ OK \] ([\w-]+): ", out, re.MULTILINE)]
-    assert told == [str(step.__struct_config__.tag) for step in topology.tour]
-    assert f"all {len(topology.tour)} steps held" in out
-    assert "FAIL" not in out
-    if "denied" in told:
-        # The refusal is explained in the words of the command line.
-        assert "may not publish to orders.cancel: the node says 'permissions violation" in out.lower()
-        assert "gossamer explain pub shop/guest orders.cancel" in out
-        assert 'rule: deny "orders.cancel"' in out
-    assert left_behind() == []
+@pytest.fixture
+def brief(tmp_path: Path) -> str:
+    """The topology ``single`` with the first step of its tour alone."""
+    text = reading.find("single").read_text()
+    path = tmp_path / "brief" / "topology.toml"
+    path.parent.mkdir()
+    path.write_text("[[tour]]".join(text.split("[[tour]]")[:2]))
+    return str(path)
 
 
 def test_a_step_that_does_not_hold_is_told_and_decides_the_exit_code(
@@ -97,8 +47,8 @@ def test_a_step_that_does_not_hold_is_told_and_decides_the_exit_code(
     assert left_behind() == []
 
 
-def test_it_serves_until_a_signal_and_tells_programs_where(start: Start, left_behind: LeftBehind) -> None:
-    process = start("single", "--json")
+def test_it_serves_until_a_signal_and_tells_programs_where(brief: str, start: Start, left_behind: LeftBehind) -> None:
+    process = start(brief, "--json")
     document = read_document(process)
     (node,) = document["data"]["nodes"]
     assert Path(document["data"]["credentials"]["shop/customer"]).is_file()
@@ -110,8 +60,8 @@ def test_it_serves_until_a_signal_and_tells_programs_where(start: Start, left_be
     assert left_behind() == []
 
 
-def test_a_node_that_ends_while_serving_is_told(start: Start) -> None:
-    process = start("single")
+def test_a_node_that_ends_while_serving_is_told(brief: str, start: Start) -> None:
+    process = start(brief)
     assert process.stdout is not None
     lines = []
     pid = 0
@@ -143,9 +93,9 @@ def test_interrupted_before_it_serves_it_cleans_up(
     assert left_behind() == []
 
 
-def test_nodes_end_even_if_it_is_killed(tmp_path: Path, start: Start) -> None:
+def test_nodes_end_even_if_it_is_killed(tmp_path: Path, brief: str, start: Start) -> None:
     folder = tmp_path / "kept"
-    process = start("single", "--json", "--directory", str(folder))
+    process = start(brief, "--json", "--directory", str(folder))
     (node,) = read_document(process)["data"]["nodes"]
     process.kill()
     process.wait(10)
@@ -163,10 +113,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_directory_is_kept_and_ports_can_be_chosen(tmp_path: Path, start: Start) -> None:
+def test_a_directory_is_kept_and_ports_can_be_chosen(tmp_path: Path, brief: str, start: Start) -> None:
     base = free_base()
     folder = tmp_path / "kept"
-    process = start("single", "--once", "--json", "--directory", str(folder), "--base-port", str(base))
+    process = start(brief, "--once", "--json", "--directory", str(folder), "--base-port", str(base))
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, out + err
     (node,) = json.loads(out)["data"]["nodes"]
@@ -174,7 +124,7 @@ def test_a_directory_is_kept_and_ports_can_be_chosen(tmp_path: Path, start: Star
     assert node["monitor_url"] == f"http://127.0.0.1:{base + 4000}"
     assert sorted(path.name for path in folder.iterdir()) == ["n1.conf", "n1.log", "trust", "trust.conf"]
     assert (folder / "trust.conf").stat().st_mode & 0o077 == 0
-    again = start("single", "--once", "--directory", str(folder))
+    again = start(brief, "--once", "--directory", str(folder))
     _, err = again.communicate(timeout=20)
     assert again.returncode == 1
     assert err == f"[ERR ] {folder} is not empty - name a new folder with --directory\n"

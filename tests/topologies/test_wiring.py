@@ -9,6 +9,7 @@ import pytest
 
 from gossamer.auth.credentials import load_credentials
 from gossamer.mesh.options.language import parse_file
+from gossamer.mesh.options.loading import load
 from gossamer.operator.failure import Failure
 from gossamer.operator.up import addresses, reading
 from gossamer.operator.up.addresses import Address
@@ -157,15 +158,17 @@ def test_both_servers_take_the_configurations(name: str, kind: str, tmp_path: Pa
     found = Trust(topology, tmp_path / "trust")
     found.issue()
     paths = write_all(topology, places(topology), wired(topology), found, tmp_path)
+    files = [str(paths[cluster.nodes[-1].name]) for cluster in topology.clusters]
+    if kind == "gossamer":
+        for file in files:
+            load(["-c", file])
+        return
     try:
-        command = program("nats-server") if kind == "nats-server" else program("gossamer")
+        command = program("nats-server")
     except Failure as failure:
         pytest.skip(failure.line())
-    for cluster in topology.clusters:
-        path = paths[cluster.nodes[-1].name]
-        done = subprocess.run(
-            [*command, "-t", "-c", str(path)], capture_output=True, text=True, timeout=30, check=False
-        )
+    for file in files:
+        done = subprocess.run([*command, "-t", "-c", file], capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
