@@ -1,10 +1,13 @@
-"""Items of the checklists (spec configuration 13, client-protocol 29, routes 21) that no other folder's tests hold.
+"""Items of the checklists (spec configuration 13, client-protocol 29, routes 21, leafnodes 22) that no other folder's
+tests hold.
 
 Each runs against Gossamer and against nats-server.
 """
 
 import json
+import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -179,6 +182,42 @@ def test_reload_changes_the_log(start_server: StartServer, join: Join, tmp_path:
     wait_until(lambda: "[DBG]" in path.read_text())
 
 
+WRONG_LINKS = {
+    "gateway {port: 7222}": "gateway has no name",
+    "gateway {name: g}": 'gateway "g" has no port specified (select -1 for random port)',
+    'gateway {name: g, port: -1, gateways: [{url: "nats://a"}]}': "gateway in the list 0 has no name",
+    "gateway {name: g, port: -1, gateways: [{name: h}]}": 'gateway "h" has no URL',
+    "gateway {name: g, port: -1}\ncluster {name: h, port: -1}": (
+        "cluster name conflicts between cluster and gateway definitions"
+    ),
+    "gateway {name: g, port: -1}\nleafnodes {port: -1}": (
+        "leaf nodes and gateways (both being defined) require a system account to also be configured"
+    ),
+    'leafnodes {remotes: [{url: "nats://a", account: NOBODY}]}': (
+        'cannot find local account "NOBODY" specified in leafnode remote'
+    ),
+}
+
+
+@pytest.mark.parametrize("config", WRONG_LINKS, ids=WRONG_LINKS.values())
+def test_what_is_wrong_with_links_in_the_same_words(
+    server_kind: type[ServerProcess], tmp_path: Path, config: str
+) -> None:
+    """Configuration 40, 41: found when the server starts."""
+    path = tmp_path / "f.conf"
+    path.write_text(config)
+    done = subprocess.run(
+        [*server_kind.command(), "-a", "127.0.0.1", "-p", "-1", "-c", str(path)],
+        env=server_kind.environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"nats-server: {WRONG_LINKS[config]}\n" in done.stderr
+
+
 # --- client protocol ---------------------------------------------------------------------------------------------
 def test_kick_and_lame_duck_of_one_client(start_server: StartServer, join: Join) -> None:
     """Client protocol 77: by cid through the system account."""
@@ -211,3 +250,26 @@ def test_a_member_in_the_eyes_of_another(kinds: tuple[type[ServerProcess], ...],
         assert theirs.monitor("/varz")["remotes"] == 1
     finally:
         cluster.stop()
+
+
+# --- leaf nodes --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("subject", "enters"), [("$JS.API.INFO", False), ("$KV.a", False), ("$KVX.a", True)])
+def test_streams_do_not_come_in_from_a_leaf_node(tmp_path: Path, subject: str, enters: bool) -> None:
+    """Leaf nodes 47, in the direction in which ours is stricter."""
+    with GossamerProcess(tmp_path, config='leafnodes { listen: "127.0.0.1:-1", compression: off }\n') as server:
+        listening = r"Listening for leafnode connections on (.+):(\d+)"
+        server.wait_for_log(listening)
+        told = re.search(listening, server.log)
+        assert told
+        address = (told[1], int(told[2]))
+        with socket.create_connection(address, timeout=5) as leaf, leaf.makefile("rb") as heard:
+            heard.readline()
+            leaf.sendall(b'CONNECT {"version":"2.15.1","name":"x","cluster":"x","headers":true,"protocol":1}\r\n')
+            leaf.sendall(f"LMSG {subject} 1\r\nx\r\nPING\r\n".encode())
+            lines = iter(heard.readline, b"")
+            ends = next(line for line in lines if line.startswith((b"-ERR", b"PONG")))
+            assert ends == (
+                b"PONG\r\n" if enters else f"-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n".encode()
+            )
+            if not enters:
+                assert list(lines) == []
