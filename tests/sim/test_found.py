@@ -38,7 +38,7 @@ FOUND = [
     ("clusters_chaos", 320),
     # A node that came back was told of the other clusters once, on a route that lost its race and went.
     ("clusters_restart", 2056),
-    # A node dialled one that stood still and whose machine forgot the connection: it waited for the route's INFO for ever.
+    # A node dialled one that stood still and whose machine forgot the connection: it waited for INFO for ever.
     ("clusters_chaos", 2073),
     # A leaf node moved to another node of its hub and heard there, seven seconds late, what it had heard: let pass.
     ("federation_chaos", 339),
