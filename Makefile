@@ -60,8 +60,9 @@ asan: build
 	$(RUN) tools/asan.py $(ARGS)
 
 # Witnesses that are not on PyPI (nats CLI, nsc, other clients) skip with the reason where they are missing.
+# SOAK_S=600 adds ten minutes of traffic through a mixed supercluster; INTEROP_CONTROLS=1 proves the pairings' checks.
 interop: build
-	WHOLE_TOURS=1 $(RUN) -m pytest -q -rs tests/foreign tests/routes tests/topologies $(ARGS)
+	WHOLE_TOURS=1 $(RUN) -m pytest -q -rs tests/foreign tests/routes tests/topologies tests/interop $(ARGS)
 
 # Meshes broken on purpose: SEEDS=1000 sweeps over all scenarios; SCENARIO=chaos SEED=7 replays one run.
 sim: build
