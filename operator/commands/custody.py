@@ -1,4 +1,8 @@
-"""``gossamer keys``: how the keystore keeps its secrets (spec operator-cli section 10.6)."""
+"""How the keystore keeps its secrets (spec operator-cli section 10.6): commands of ``gossamer key``.
+
+``gossamer keys`` is the older name of the same commands. Its ``export`` and ``import`` are ``copy`` and ``online`` of
+``key``, whose own ``export`` and ``import`` are nsc's.
+"""
 
 import os
 from pathlib import Path
@@ -22,9 +26,9 @@ from gossamer.operator.store.workspace import Workspace
 LIFE_MAX_S = 24 * 3600
 
 
-@click.group()
+@click.group(hidden=True)
 def keys() -> None:
-    """Seal the keystore, unlock it for a while, take keys offline and bring them back."""
+    """Another name for commands of gossamer key: export is key copy, import is key online."""
 
 
 def _new_secret_options(body: Any) -> Any:
@@ -118,7 +122,7 @@ def passphrase(session: Session, recipient: tuple[str, ...], **given: Any) -> Do
     custodian = session.workspace.keystore.custodian
     described = custodian.described()
     if described is None or described.backend is not Backend.ENCRYPTED:
-        raise Failure("the keystore has no passphrase", code="not-sealed", hint="give it one: gossamer keys move")
+        raise Failure("the keystore has no passphrase", code="not-sealed", hint="give it one: gossamer key move")
     chosen = _new_passphrase(session, given, asked="New passphrase")
     if not chosen:
         raise usage("there is no new passphrase", "name it with --new-passphrase-file, -fd or -env")
@@ -160,13 +164,13 @@ def lock(session: Session) -> Document:
 @click.argument("who")
 @click.option("-o", "--output-file", metavar="FILE", required=True, help="Where to write the key.")
 @click.option("--plain", is_flag=True, help="Write the bare seed; without it a passphrase or recipient is needed.")
-@click.option("--remove", is_flag=True, help="Keep the public key only: the same as keys offline.")
+@click.option("--remove", is_flag=True, help="Keep the public key only: the same as key offline.")
 @_new_secret_options
 @writing
 def export(
     session: Session, who: str, output_file: str, plain: bool, remove: bool, recipient: tuple[str, ...], **given: Any
 ) -> Document:
-    """Write a key (public key, or the name of an operator) into a file, sealed or plain."""
+    """Copy a key (public key, or the name of an operator) into a file, sealed or plain."""
     return _export(session, who, output_file, plain, remove, recipient, given)
 
 
@@ -191,7 +195,7 @@ def take_offline(
 @click.option("--key-passphrase-file", metavar="FILE", default="", help="File that holds it.")
 @writing
 def import_key(session: Session, file: str, **given: Any) -> Document:
-    """Bring a key back that export or offline wrote, or a plain seed."""
+    """Bring a key back that copy or offline wrote, or a plain seed."""
     content = ChangeSet().read(Path(file).expanduser())
     if content is None:
         raise Failure(f"there is no file {file}", code="not-found", hint="name another one")

@@ -1,4 +1,4 @@
-"""``gossamer key``: the keystore."""
+"""``gossamer key``: the keystore. How it keeps its secrets is in ``custody``."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 from gossamer.auth.keys import KeyKind, KeyPair, public_kind
 from gossamer.auth.xkeys import CurveKeyPair
-from gossamer.operator.commands import options
+from gossamer.operator.commands import custody, options
 from gossamer.operator.commands.session import Session, migrating, reading, writing
 from gossamer.operator.failure import Failure, usage
 from gossamer.operator.output.document import Document, Facts, Table, cell
@@ -20,7 +20,13 @@ KINDS = {"operator": KeyKind.OPERATOR, "account": KeyKind.ACCOUNT, "user": KeyKi
 
 @click.group()
 def key() -> None:
-    """List, make and show keys."""
+    """List, make and show keys; seal the keystore, unlock it for a while, take keys offline and bring them back."""
+
+
+for _command in (custody.status, custody.move, custody.passphrase, custody.unlock, custody.lock, custody.take_offline):
+    key.add_command(_command)
+key.add_command(custody.export, "copy")
+key.add_command(custody.import_key, "online")
 
 
 _kind_options = options.together(
@@ -131,7 +137,7 @@ def export_command(
     **kinds: bool,
 ) -> Document:
     """Write seeds as plain files PUBLIC.nk, as nsc does. Name what is meant: --operators, --accounts, --users,
-    --curves, --filter, --not-referenced or --all. (gossamer keys export writes a sealed one.)"""
+    --curves, --filter, --not-referenced or --all. (gossamer key copy writes a single one, sealed.)"""
     if not (every or not_referenced or part or any(kinds.values())):
         raise usage("it is not said which keys", "name them, or pass --all")
     workspace = session.workspace

@@ -22,6 +22,7 @@ class Entry(Struct, frozen=True):
     attribute: str
     help: str
     section: str = "Other"
+    hidden: bool = False  # another name for something: it works, and the help does not list it
 
 
 _HERE = "gossamer.operator.commands"
@@ -77,8 +78,8 @@ COMMANDS = {
     "init": Entry(
         f"{_HERE}.init", "init", "Make an operator, a system account, an account and a user in one go.", _OBJECTS
     ),
-    "key": Entry(f"{_HERE}.key", "key", "List, make and show keys.", _STORE),
-    "keys": Entry(f"{_HERE}.custody", "keys", "Seal the keystore, unlock it, take keys offline.", _STORE),
+    "key": Entry(f"{_HERE}.key", "key", "List and make keys; seal and unlock them; take them offline.", _STORE),
+    "keys": Entry(f"{_HERE}.custody", "keys", "Another name for commands of key.", _STORE, hidden=True),
     "operator": Entry(f"{_HERE}.operator", "operator", "Create, edit, list and describe operators.", _OBJECTS),
     "signer": Entry(f"{_HERE}.signer", "signer", "Sign for others by a policy, or have things signed.", _STORE),
     "user": Entry(
@@ -115,7 +116,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help's list, without loading anything."""
         lines = {name: (_MESH, text) for name, text in _DIRECT_HELP.items()}
-        lines |= {name: (entry.section, entry.help) for name, entry in COMMANDS.items()}
+        lines |= {name: (entry.section, entry.help) for name, entry in COMMANDS.items() if not entry.hidden}
         width = max(map(len, lines))
         others = sorted({section for section, _ in lines.values()} - set(SECTIONS))
         for title in (*SECTIONS, *others):

@@ -143,7 +143,7 @@ class Custodian:
         """The master key itself, never by way of an agent. Raises Failure."""
         found = self.described()
         if found is None:
-            raise Failure("this keystore is not sealed", code="not-sealed", hint="seal it with: gossamer keys move")
+            raise Failure("this keystore is not sealed", code="not-sealed", hint="seal it with: gossamer key move")
         return self._master(found)
 
     def agent(self) -> AgentVault | None:
@@ -170,7 +170,7 @@ class Custodian:
                 raise _locked(
                     f"the keystore {self.root} is locked",
                     "name the passphrase with --passphrase-file, --passphrase-fd or --passphrase-env, "
-                    "or unlock it for a while with: gossamer keys unlock",
+                    "or unlock it for a while with: gossamer key unlock",
                 )
             return open_with_passphrase(found.envelope, passphrase)
         except SealingError as error:

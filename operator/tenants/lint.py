@@ -55,7 +55,7 @@ def _operator(workspace: Workspace, claims: OperatorClaims) -> Iterator[Advice]:
             code="online-root",
             object=label,
             message="the seed of the identity key is in the keystore, though signing keys do the daily work",
-            hint="take it offline: gossamer keys offline",
+            hint="take it offline: gossamer key offline",
         )
     if not claims.system_account:
         yield Advice(

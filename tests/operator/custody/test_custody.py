@@ -13,6 +13,8 @@ import pytest
 from gossamer.auth.credentials import parse_credentials
 from gossamer.auth.keys import KeyPair
 from gossamer.auth.xkeys import CurveKeyPair
+from gossamer.operator.commands import custody
+from gossamer.operator.commands.key import key
 from gossamer.operator.custody import sealing
 from gossamer.operator.custody.agent import Agent, AgentVault, socket_path
 from gossamer.operator.custody.sealing import LocalVault, SealingError
@@ -365,6 +367,27 @@ def test_the_root_key_goes_offline_and_comes_back(
     run_ok("keys", "import", str(target), *back)
     assert path.read_text() == seed
     run_ok("operator", "edit", "--tag", "x")
+
+
+def test_keys_is_a_hidden_name_of_key(chain: Path) -> None:
+    listed = [line.split()[0] for line in run_ok("--help").out.splitlines() if line.startswith("  k")]
+    assert listed == ["key"]
+    renamed = {"export": "copy", "import": "online"}
+    assert len(custody.keys.commands) == 8
+    for name, command in custody.keys.commands.items():
+        assert key.commands[renamed.get(name, name)] is command
+    assert run_ok("key", "status", "--json").data == run_ok("keys", "status", "--json").data
+
+
+def test_a_copy_leaves_the_key_and_goes_back_in(chain: Path, keys: Path, tmp_path: Path) -> None:
+    identity = run_ok("operator", "describe", "--json").data["sub"]
+    path = keys / "keys" / "O" / identity[1:3] / f"{identity}.nk"
+    seed, target = path.read_text(), tmp_path / "copy"
+    run_ok("key", "copy", "DEMO", "-o", str(target), "--plain")
+    assert (path.read_text(), target.read_text().strip()) == (seed, seed)
+    path.unlink()
+    assert run_ok("key", "online", str(target), "--json").data["key"] == identity
+    assert path.read_text() == seed
 
 
 def test_an_export_never_overwrites(chain: Path, tmp_path: Path) -> None:
