@@ -23,7 +23,7 @@ from gossamer.operator.custody.sealing import (
     open_with_passphrase,
 )
 from gossamer.operator.failure import Failure, usage
-from gossamer.operator.store.keystore import CREDENTIALS_FOLDER, Keystore, public_of_seed
+from gossamer.operator.store.keystore import CREDENTIALS_FOLDER, credentials_label, public_of_seed
 from gossamer.operator.store.workspace import Workspace
 
 PASSPHRASE_BYTES_MIN = 8
@@ -127,13 +127,8 @@ def _contents(workspace: Workspace) -> Iterator[tuple[Path, str, bytes]]:
                 path = top / operator / account / name
                 content = changes.read(path)
                 if content is not None and name.endswith(".creds"):
-                    label = keystore_label(keystore, path)
+                    label = credentials_label(operator, account, name.removesuffix(".creds"))
                     yield path, label, keystore.custodian.unwrap(label, content, path)
-
-
-def keystore_label(keystore: Keystore, path: Path) -> str:
-    """What a file of credentials is sealed under: its path below the keystore."""
-    return path.relative_to(keystore.root).as_posix()
 
 
 def _check(path: Path, label: str, content: bytes, wrapped: bytes, vault: Vault | None) -> None:

@@ -140,7 +140,7 @@ class Keystore:
         """Put the decorated file of a user and return its path."""
         path = self.credentials_path(operator, account, user)
         self._prepare()
-        label, content = self._label(path), text.encode()
+        label, content = credentials_label(operator, account, user), text.encode()
         before = self._changes.read(path)
         if before is None or self.custodian.unwrap(label, before, path) != content:
             self._changes.replace(path, self.custodian.wrap(label, content), before=before)
@@ -149,7 +149,7 @@ class Keystore:
     def read_credentials(self, operator: str, account: str, user: str) -> str | None:
         """The decorated file of a user; None if there is none. Raises Failure when it cannot be unsealed."""
         path = self.credentials_path(operator, account, user)
-        content = self._read(self._label(path), path)
+        content = self._read(credentials_label(operator, account, user), path)
         return None if content is None else content.decode("utf-8", "replace")
 
     def remove_credentials(self, operator: str, account: str, user: str | None = None) -> None:
@@ -158,9 +158,6 @@ class Keystore:
             self._changes.remove_folder(self.root / CREDENTIALS_FOLDER / operator / account)
         else:
             self._changes.remove(self.credentials_path(operator, account, user))
-
-    def _label(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
 
     def _read(self, label: str, path: Path) -> bytes | None:
         content = self._changes.read(path)
@@ -171,6 +168,11 @@ class Keystore:
         if self._ignore_file_wanted and not self._changes.exists(path):
             self._changes.write(path, IGNORE_TEXT)
         self._ignore_file_wanted = False
+
+
+def credentials_label(operator: str, account: str, user: str) -> str:
+    """What sealed credentials are bound to: their path below the keystore. A text, as there may be 100,000 of them."""
+    return f"{CREDENTIALS_FOLDER}/{operator}/{account}/{user}.creds"
 
 
 def public_of_seed(text: str) -> str:
