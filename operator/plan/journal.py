@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gossamer.operator.failure import Failure, from_os_error
-from gossamer.operator.store.changes import FILE_MODE, REMEDY_WRITE, ChangeSet, make_folder
+from gossamer.operator.store.changes import FILE_MODE, REMEDY_WRITE, ChangeSet, make_folder, remove_tree, sync
 
 PREFIX = "journal-"
 _FILES_SYNCED_ALONE_MAX = 16
@@ -114,7 +114,7 @@ def carry_out(journal: Journal) -> None:
     made: set[str] = set()
     # Folders first: what was removed as a whole may be made anew by the writes.
     for name in journal.folders:
-        _remove_tree(Path(name))
+        remove_tree(Path(name))
     # Texts, not Paths: these may be hundreds of thousands.
     for name, content in journal.writes:
         parent, _, last = name.rpartition("/")
@@ -142,9 +142,9 @@ def _settle(journal: Journal, folders: set[str]) -> None:
         os.sync()  # far quicker than to wait for each of them
         return
     for name, _ in journal.writes:
-        _sync(Path(name))
+        sync(Path(name))
     for folder in folders:
-        _sync(Path(folder))
+        sync(Path(folder))
 
 
 def _put(folder: str, name: str, content: bytes) -> None:
@@ -177,38 +177,14 @@ def _write_synced(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise from_os_error(error, "write", path, REMEDY_WRITE) from None
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _remove(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-    _sync(path.parent)
-
-
-def _remove_tree(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    try:
-        for entry in sorted(folder.iterdir()):
-            if entry.is_dir() and not entry.is_symlink():
-                _remove_tree(entry)
-            else:
-                entry.unlink()
-        folder.rmdir()
-    except OSError as error:
-        raise from_os_error(error, "remove", folder, REMEDY_WRITE) from None
+    sync(path.parent)
 
 
 def _unfinished(folder: Path) -> Iterator[Path]:
     yield from folder.glob(f"{PREFIX}*.tmp")
-
-
-def _sync(path: Path) -> None:
-    # File systems that cannot do this for folders say so, and that is no fault.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -144,10 +144,14 @@ class ChangeSet:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
             raise
-        for temporary, path in staged:
+        for place, (temporary, path) in enumerate(staged):
             try:
                 temporary.replace(path)
             except OSError as error:
+                # What is renamed stays; the others may hold seeds, and nobody would look for them.
+                for leftover, _ in staged[place:]:
+                    with contextlib.suppress(OSError):
+                        leftover.unlink()
                 raise from_os_error(error, "replace", path, REMEDY_WRITE) from None
         for path, content in self._pending.items():
             if content is None:
@@ -156,9 +160,9 @@ class ChangeSet:
                 except OSError as error:
                     raise from_os_error(error, "remove", path, REMEDY_WRITE) from None
         for folder in self._removed_folders:
-            _remove_tree(folder)
+            remove_tree(folder)
         for parent in sorted({path.parent for path in self._pending}):
-            _sync_folder(parent)
+            sync(parent)
         self._pending.clear()
         self._made.clear()
         self._removed_folders.clear()
@@ -205,11 +209,14 @@ def _stage(path: Path, content: bytes) -> Path:
     return temporary
 
 
-def _remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, which may be gone already, with all that is below it; links are not followed. Raises Failure."""
+    if not folder.is_dir():
+        return
     try:
         for entry in sorted(folder.iterdir()):
             if entry.is_dir() and not entry.is_symlink():
-                _remove_tree(entry)
+                remove_tree(entry)
             else:
                 entry.unlink()
         folder.rmdir()
@@ -217,10 +224,11 @@ def _remove_tree(folder: Path) -> None:
         raise from_os_error(error, "remove", folder, REMEDY_WRITE) from None
 
 
-def _sync_folder(folder: Path) -> None:
-    # A rename is only durable once the folder is; file systems that cannot do this say so, and that is no fault.
+def sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk: a rename is only durable once its folder is."""
+    # File systems that cannot do this for folders say so, and that is no fault.
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
