@@ -69,7 +69,9 @@ def test_15_a_chain_becomes_a_mesh(start_server: StartServer) -> None:
     deadline = time.monotonic() + 5
     while True:
         found = [node.monitor("/gatewayz") for node in nodes]
-        if all(len(each["outbound_gateways"]) == 2 for each in found) or time.monotonic() > deadline:
+        # An outbound is registered before the other side has read that it is there.
+        whole = all(len(each["outbound_gateways"]) == len(each["inbound_gateways"]) == 2 for each in found)
+        if whole or time.monotonic() > deadline:
             break
     for each in found:
         others = {"C1", "C2", "C3"} - {each["name"]}
