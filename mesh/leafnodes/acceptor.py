@@ -47,7 +47,8 @@ class Acceptor:
         self._say("info", f"{leaf.label} - Leafnode connection created")
 
     def info(self, leaf: Leaf, text: bytes, nonce: bytes, now_ns: int) -> None:
-        """Before CONNECT: the peer's word about compression. Later ones say nothing that counts here."""
+        """Before CONNECT: the peer's word about compression. Later ones say nothing that counts here. ``nonce``: the
+        one of our first INFO."""
         if leaf.stage is not Stage.CONNECT or leaf.negotiated:
             self._actions.append(do.Resume(leaf.link))
             return
@@ -62,7 +63,6 @@ class Acceptor:
             self._close(leaf, CloseReason.PROTOCOL_VIOLATION, str(error))
             return
         if compresses:
-            leaf.nonce = nonce
             mode = leaf.compression
             self._actions.append(do.Compress(leaf.link, LEVELS[mode], both=True))
             line = self._voice.repeated(leaf.link, nonce, announced_mode(own.mode, mode))
@@ -82,7 +82,7 @@ class Acceptor:
         leaf.stage = Stage.JUDGING
         leaf.version, leaf.name = connect.version, connect.name
         leaf.claimed_user = connect.nkey or connect.user
-        self._actions.append(do.Authenticate(leaf, connect, leaf.nonce or nonce))
+        self._actions.append(do.Authenticate(leaf, connect, nonce))
 
     def bound(self, leaf: Leaf, connect: LeafConnect, account: "Account", granted: "Permissions | None") -> None:
         """It is known, and belongs to that account; ``granted`` None: it may do everything."""

@@ -5,7 +5,6 @@
 listen as ``watcher``.
 """
 
-import base64
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from gossamer.mesh.accounts.registry import Accounts
     from gossamer.mesh.leafnodes.protocol import LeafConnect
     from gossamer.mesh.peers.clients import Clients
-
-_NONCE_BYTES = 11
 
 
 class Nobody:
@@ -89,7 +86,6 @@ class LeafNodes:
         self._find_account = find_account
         self._placeholders: Placeholders | None = None
         self._clock = clock
-        self._randomness = randomness
         self._log = log
         self._actions: deque[do.Action] = deque()
         self._applying = False
@@ -258,7 +254,7 @@ class LeafNodes:
             case PeerInfo() if leaf.solicited:
                 self._solicitor.info(leaf, event.info, self._scheduler.now_ns())
             case PeerInfo():
-                self._acceptor.info(leaf, event.info, self._nonce_of(event), self._scheduler.now_ns())
+                self._acceptor.info(leaf, event.info, event.nonce, self._scheduler.now_ns())
             case PeerError():
                 self._peer_error(leaf, event.text.decode("utf-8", "replace"))
             case Pong():
@@ -266,14 +262,6 @@ class LeafNodes:
             case Closed():
                 self._closed(leaf, event)
         self._apply()
-
-    def _nonce_of(self, event: PeerInfo) -> bytes:
-        """What an accepted peer is told to sign: the nonce of the first INFO, if the engine says which; else another
-        one, which peers take as well, since it is that of the INFO they read last."""
-        told: bytes = getattr(event, "nonce", b"")
-        if told:
-            return told
-        return base64.urlsafe_b64encode(self._randomness.token(_NONCE_BYTES)).rstrip(b"=")
 
     def _peer_error(self, leaf: Leaf, text: str) -> None:
         self._log.error(f"{leaf.label} - Leafnode Error {text}")

@@ -32,7 +32,7 @@ class Leaf(Struct, eq=False):
     """One link. ``start_ns`` is time of day, ``opened_ns`` on the scheduler's clock. ``name``, ``cluster``, ``domain``,
     ``version`` and ``remote_account`` are the peer's. ``granted`` is what its user may do, from the point of view of
     who dialled (None: everything); ``denied_imports`` and ``denied_exports`` are lists of the remote. ``penalty_ns``:
-    so much longer until it is dialled again. ``nonce``: what we told an accepted peer to sign."""
+    so much longer until it is dialled again."""
 
     link: int
     host: str
@@ -53,7 +53,6 @@ class Leaf(Struct, eq=False):
     compression: str = ""
     negotiated: bool = False
     auto_level: bool = False
-    nonce: bytes = b""
     granted: Permissions | None = None
     denied_imports: tuple[str, ...] = ()
     denied_exports: tuple[str, ...] = ()

@@ -34,6 +34,12 @@ def make_leafnodes(node: "Node") -> "LeafLinks | None":
     return LeafLinks(node, options) if options is not None else None
 
 
+def settings_of(options: "Options") -> LeafSettings:
+    """Raises ValueError for what cannot be followed."""
+    leafnodes = options.leafnodes if options.leafnodes is not None else LeafNodeOptions()
+    return settings_from(leafnodes, options.authorization.trusted_proxies)
+
+
 class LeafLinks:
     """A ``LinkManager``. ``leafs`` is the part that knows the protocol."""
 
@@ -54,7 +60,7 @@ class LeafLinks:
                 system_account=node.judge.system_account,
                 headers=not node.options.no_header_support,
             ),
-            self._settings(node.options),
+            settings_of(node.options),
             node.link_engine,
             surroundings.scheduler(),
             self._dialer,
@@ -64,7 +70,7 @@ class LeafLinks:
             find_account=self._find_account,
             engine_time=EngineTime(node.engine, world.clock),
             max_payload=node.options.limits.max_payload,
-            in_company=node.options.cluster is not None,
+            in_company=node.options.cluster is not None or node.options.gateway is not None,
             clock=world.clock,
             randomness=world.randomness,
             disk=world.disk,
@@ -97,6 +103,8 @@ class LeafLinks:
         if self.bound is not None and not self.leafs.settings.options.no_advertise:
             neighbours.announce(leafnode_urls=(self.leafs.voice.own_url,))
         neighbours.on_change(self._neighbours_changed)
+        if self._node.system is not None:  # begun by a reload: the events did not find us when they began
+            self._node.system.leaf_events.start()
 
     def on_event(self, event: Opened | Hello | PeerInfo | PeerError | Pong | Closed) -> None:
         """See LinkManager."""
@@ -104,11 +112,11 @@ class LeafLinks:
 
     def check(self, options: "Options") -> None:
         """See LinkManager."""
-        self._settings(options)
+        settings_of(options)
 
     def change(self, options: "Options", paths: Collection[str]) -> None:
         """See LinkManager."""
-        self.leafs.change(self._settings(options), options.limits.max_payload)
+        self.leafs.change(settings_of(options), options.limits.max_payload)
         self._follow_name()
 
     def lame_duck(self) -> None:
@@ -144,10 +152,6 @@ class LeafLinks:
         self.leafs.limits_changed(account)
 
     # --- what it takes from the node ----------------------------------------------------------------------------------
-    def _settings(self, options: "Options") -> LeafSettings:
-        leafnodes = options.leafnodes if options.leafnodes is not None else LeafNodeOptions()
-        return settings_from(leafnodes, options.authorization.trusted_proxies)
-
     def _told_host(self) -> str:
         """Where others reach a listener: on all interfaces, the first address that is not this machine's own affair."""
         host = self.leafs.settings.options.host
@@ -156,13 +160,16 @@ class LeafLinks:
         return next(iter(global_addresses(self._node.world.disk)), "127.0.0.1")
 
     def _dialer(self, timeout_ns: int) -> "Dialer":
-        """One for each time that a dial may take; that of routes does for the usual second."""
+        """One for each time that a dial may take."""
+        from gossamer.mesh.peers.route_dialer import LoopDialer
+
         made = self._dialers.get(timeout_ns)
         if made is None:
-            surroundings, randomness = self._node.surroundings, self._node.world.randomness
-            made = surroundings.dialer(randomness)
-            if timeout_ns != SECOND_NS and hasattr(made, "within"):
-                made = made.within(timeout_ns / SECOND_NS)
+            randomness = self._node.world.randomness
+            made = self._node.surroundings.dialer(randomness)
+            if isinstance(made, LoopDialer):  # in a simulation the network has times of its own
+                loop = asyncio.get_running_loop()
+                made = LoopDialer(loop, randomness, timeout_seconds=timeout_ns / SECOND_NS)
             self._dialers[timeout_ns] = made
         return made
 

@@ -99,14 +99,16 @@ class LinkManager(Protocol):
 class LinkManagers:
     """All of a node, in the order in which they were added; which one has a link."""
 
-    __slots__ = ("_managers", "_owners")
+    __slots__ = ("_managers", "_node", "_owners")
 
     def __init__(self) -> None:
+        self._node: Node | None = None
         self._managers: dict[int, LinkManager] = {}  # by kind
         self._owners: dict[int, LinkManager] = {}  # by link
 
     def make(self, node: "Node") -> None:
         """Add those that the node's options ask for. Raises PortTaken, ValueError."""
+        self._node = node
         for maker in _makers():
             manager = maker(node)
             if manager is not None:
@@ -160,10 +162,25 @@ class LinkManagers:
         """Raises ValueError if one of them could not follow."""
         for each in self:
             each.check(options)
+        if self._begins_to_dial(options):
+            from gossamer.mesh.life.leafnodes import settings_of
+
+            settings_of(options)
 
     def change(self, options: "Options", paths: Collection[str]) -> None:
+        """The node's own options are these already."""
         for each in self:
             each.change(options, paths)
+        if self._begins_to_dial(options) and self._node is not None:
+            leafnodes = _make_leafnodes(self._node)
+            if leafnodes is not None:
+                self.add(leafnodes)
+                leafnodes.start()
+
+    def _begins_to_dial(self, options: "Options") -> bool:
+        """Is this the first configuration with a ``leafnodes`` block? It has remotes alone: a listener is refused when
+        options are compared, as everything of clusters and gateways is."""
+        return options.leafnodes is not None and LinkKind.LEAF not in self._managers
 
     def lame_duck(self) -> None:
         for each in self:

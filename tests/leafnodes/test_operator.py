@@ -62,6 +62,19 @@ def test_18_a_jwt_and_its_signature(shared_server, attach):
     thief.expect_error("Authorization Violation")
 
 
+def test_02_the_nonce_counts_after_the_change_to_s2(shared_server, attach):
+    server = shared_server(config=CONFIG + 'leafnodes { listen: "127.0.0.1:-1" }')
+    pair, token = user()
+    peer = attach(server)
+    nonce = peer.read_leaf_info()["nonce"]
+    peer.send(b'INFO {"client_id":5,"compression":"s2_fast"} \r\n')
+    peer.begin_s2()
+    peer.read_leaf_info()
+    sig = base64.urlsafe_b64encode(pair.sign(nonce.encode())).rstrip(b"=").decode()
+    peer.connect_leaf(jwt=token, sig=sig, name="packed", cluster="packed", compress_mode="s2_fast")
+    assert peer.read_leaf_info()["remote_account"] == TENANT.public
+
+
 @pytest.mark.parametrize(("types", "enters"), [((), True), (("LEAFNODE",), True), (("STANDARD", "WEBSOCKET"), False)])
 def test_18_connection_types(shared_server, attach, types, enters):
     server = shared_server(config=CONFIG + HUB)
