@@ -59,7 +59,7 @@ def test_the_marked_blocks_do_what_is_said(tmp_path: Path) -> None:
         name: value for name, value in environment.items() if not name.startswith(("NSC_", "NKEYS_", "XDG_"))
     }
     found = blocks()
-    assert len(found) >= 22
+    assert len(found) >= 20
     assert len(found) == README.count("<!-- runs"), "a mark that no block follows"
     for block in found:
         if block.with_server:
