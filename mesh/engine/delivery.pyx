@@ -17,7 +17,7 @@ from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_room, pick
 from gossamer.mesh.engine.output cimport commit, output_flush_all, output_share, reserve
 from gossamer.mesh.engine.permission cimport reply_remember
-from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, request_begin, request_end
+from gossamer.mesh.engine.request cimport answer_begin, answer_end, gather, origin_carried, request_begin, request_end
 from gossamer.mesh.engine.returning cimport (
     PREFIX_SIZE,
     returning_prefix,
@@ -258,6 +258,7 @@ cdef uint8_t deliver_shadow(Core* core, Subscription* shadow, Message* message, 
     renamed.subject_size = size
     renamed.run = NULL
     renamed.account = shadow.shadow_of.account
+    renamed.origin = origin_carried(message)
     if shadow.shadow_of.remote:
         return note_leaf(core, shadow.shadow_of, &renamed)
     compose_in(&core.shadow_line, &renamed)
@@ -284,6 +285,7 @@ cdef void deliver_leafs(Core* core, Message* message) noexcept nogil:
     cdef Message renamed = message[0]
     cdef uint32_t i, j
     cdef Link* link
+    renamed.origin = origin_carried(message)
     for i in range(count):
         if noted[i].of == NULL:
             continue

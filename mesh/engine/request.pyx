@@ -230,6 +230,7 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
     asked.via = of
     asked.queues_size = 0
     asked.named = 0
+    asked.origin = origin_carried(message)
     asked.fresh = 0
     asked.apart = 0
     asked.share = 0
@@ -302,6 +303,7 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
     answer.via = NULL
     answer.queues_size = 0
     answer.named = 0
+    answer.origin = origin_carried(message)
     answer.fresh = 0
     answer.audience = TO_ALL
     answer.apart = 0

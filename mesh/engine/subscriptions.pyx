@@ -25,6 +25,7 @@ from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.transform cimport program_narrow
 from gossamer.mesh.engine.types cimport (
     ACTION_SUBSCRIBE,
+    BY_HUB,
     BY_LEAF,
     HERE,
     RECEIVER_LINK,
@@ -134,7 +135,7 @@ cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subjec
         one.made_ns = core.now_ns
         account.subscribed_ns = core.now_ns
     tell(core, account, one, one.terminal, one.group, 1)
-    if account.streams != NULL and one.receiver <= RECEIVER_MAILBOX and (one.remote == HERE or one.remote == BY_LEAF):
+    if account.streams != NULL:
         shadows_make(core, account, one)
     return 1
 
@@ -158,7 +159,8 @@ cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept no
     cdef Subscription* one
     cdef char* queue = NULL
     cdef uint32_t queue_size = 0
-    if (of.remote != HERE and of.remote != BY_LEAF) or of.receiver > RECEIVER_MAILBOX or of.terminal == NULL:
+    if of.receiver > RECEIVER_MAILBOX or of.terminal == NULL \
+            or not (of.remote == HERE or of.remote == BY_LEAF or of.remote == BY_HUB):
         return
     core.scratch_text.size = 0
     if not program_narrow(through.program, through.subject, through.subject_size, terminal_subject(of.terminal),

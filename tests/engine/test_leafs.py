@@ -286,6 +286,35 @@ def test_a_stream_import_feeds_a_leaf(node: Peers) -> None:
     assert node.take(leaf) == b"LMSG in.x | q 1\r\nx\r\nLMSG in.y | q 1\r\ny\r\n"
 
 
+def test_a_leaf_asks_itself_through_its_hub(node: Peers) -> None:
+    a, b = node.account(b"A"), node.account(b"B")
+    node.engine.service_import(b, local=b"do", exporter=a, program=[(0, b"svc", ())])
+    node.engine.stream_import(b, exporter=a, subject=b"feed", program=[(0, b"in", ())])
+    serving, asking = node.leaf(b"X"), node.leaf(b"X", account=b"B")
+    node.feed(serving, b"LS+ svc\r\n")
+    node.feed(asking, b"LS+ inbox\r\nLS+ in\r\nLMSG do inbox 1\r\nx\r\n")
+    request = node.take(serving)
+    assert b"HMSG svc _R_." in request
+    reply = request.partition(b"HMSG svc ")[2].split(b" ")[0]
+    node.take(asking)
+    node.feed(serving, b"LMSG " + reply + b" 2\r\nok\r\n")
+    assert node.take(asking) == b"LMSG inbox 2\r\nok\r\n"
+    node.feed(serving, b"LMSG feed 1\r\nx\r\n")
+    assert node.take(asking) == b"LMSG in 1\r\nx\r\n"
+
+
+def test_a_stream_import_feeds_a_hub(node: Peers) -> None:
+    a, b = node.account(b"A"), node.account(b"B")
+    node.engine.stream_import(b, exporter=a, subject=b"feed", program=[(0, b"in", ())])
+    source, hub, client = node.leaf(b"H", hub=True), node.leaf(b"H", account=b"B", hub=True), node.client()
+    node.feed(hub, b"LS+ in\r\n")
+    assert node.take(source) == b"LS+ feed\r\n"
+    node.feed(client, b"PUB feed 1\r\nx\r\n")
+    assert node.take(hub) == b"LMSG in 1\r\nx\r\n"
+    node.feed(source, b"LMSG feed 1\r\nx\r\n")
+    assert node.take(hub) == b""  # it came from there
+
+
 def test_headers_are_left_out_for_a_peer_without(node: Peers) -> None:
     leaf, client = node.leaf(b"X", headers=False), node.client()
     node.feed(leaf, b"LS+ a\r\n")
