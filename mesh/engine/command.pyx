@@ -655,6 +655,10 @@ cdef void run(Core* core, Command* command) noexcept nogil:
         enter_import(core, command)
     elif op == COMMAND_GATEWAY_IDENTITY:
         set_gateway_identity(core, command)
+    elif op == COMMAND_LATENCY_IDENTITY:
+        core.latency_suffix[0] = 46
+        memcpy(core.latency_suffix + 1, command.blob, command.size[0])
+        memcpy(core.latency_suffix + 1 + command.size[0], b".T", 2)
     elif op == COMMAND_REMOVE_IMPORT:
         import_remove(core, command.a)
     else:

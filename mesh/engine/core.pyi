@@ -261,6 +261,10 @@ class Engine:
         shadow in the exporting account, narrowed to the overlap (auth section 20); the id of the import."""
     def remove_import(self, import_id: int) -> None:
         """End it at once: shadows go; replies to requests on their way are dropped."""
+    def latency_identity(self, *, server_hash: bytes) -> None:
+        """Measure the latency of services together with other servers: the replies of sampled requests name this node
+        by these eight characters, and ``Served`` events tell of answers to such replies of others (auth section 19).
+        Raises ValueError for another length."""
     def describe(self, link: int, front: bytes, back: bytes) -> None:
         """What requests through imports that share say of this link's requestor: the JSON text before and after the
         number of ``rtt``: ``{"start":...,"rtt":`` and ``,"server":...}``. Without it they say as little as others."""

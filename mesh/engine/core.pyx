@@ -44,6 +44,7 @@ from gossamer.mesh.engine.command cimport (
     COMMAND_JOIN_GATEWAY,
     COMMAND_JOIN_LEAF,
     COMMAND_JOIN_ROUTE,
+    COMMAND_LATENCY_IDENTITY,
     COMMAND_LISTEN,
     COMMAND_MAPPING,
     COMMAND_PERMISSION,
@@ -94,6 +95,7 @@ from gossamer.mesh.engine.returning cimport returnings_destroy
 from gossamer.mesh.engine.sharing cimport sharing_destroy
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
 from gossamer.mesh.engine.subscriptions cimport subscription_end
+from gossamer.mesh.engine.tracking cimport trackeds_destroy
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     CALLS_DEEP,
@@ -312,6 +314,7 @@ cdef class Engine:
         accounts_destroy(core)
         output_destroy(core)
         returnings_destroy(core)
+        trackeds_destroy(core)
         origins_destroy(core)
         free(core.gateway_name)
         buffer_free(&core.routes)
@@ -870,6 +873,15 @@ cdef class Engine:
 
     def stream_import(self, uint32_t account, *, uint32_t exporter, bytes subject, program):
         return self.new_import(account, exporter, subject, program, 0, 0, -1)
+
+    def latency_identity(self, *, bytes server_hash):
+        cdef Command command
+        if len(server_hash) != 8 or b"." in server_hash:
+            raise ValueError("the hash of a server that measures latency is eight characters")
+        memset(&command, 0, sizeof(command))
+        command.op = COMMAND_LATENCY_IDENTITY
+        command.size[0] = len(server_hash)
+        self.push(&command, server_hash)
 
     def remove_import(self, uint32_t import_id):
         self.simple(COMMAND_REMOVE_IMPORT, import_id)

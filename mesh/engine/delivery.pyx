@@ -28,6 +28,7 @@ from gossamer.mesh.engine.returning cimport (
 from gossamer.mesh.engine.servers cimport goes_to, pick_nearest, pick_remote, send_servers, write_server
 from gossamer.mesh.engine.subscriptions cimport sid_text, subscription_end
 from gossamer.mesh.engine.text cimport copy_over, write_number
+from gossamer.mesh.engine.tracking cimport tracked_remember
 from gossamer.mesh.engine.transform cimport program_apply
 from gossamer.mesh.engine.types cimport (
     ENTRY_ANSWERS,
@@ -38,6 +39,7 @@ from gossamer.mesh.engine.types cimport (
     FLUSH_BYTES,
     FLUSH_LINKS,
     KIND_CLIENT,
+    NOTE_TRACKED,
     RECEIVER_SHADOW,
     RUN_BYTES,
     RUN_RECEIVERS,
@@ -214,8 +216,11 @@ cdef uint8_t deliver_special(Core* core, Subscription* one, Message* message) no
         return 0
     if special & SPECIAL_RESPONSES and message.reply_size:
         reply_remember(core, link, message.reply, message.reply_size)
-    if message.mapped_reply_size:
-        returning_remember(core, link, message)
+    if message.noted:
+        if message.mapped_reply_size:
+            returning_remember(core, link, message)
+        if message.noted & NOTE_TRACKED:
+            tracked_remember(core, link, message)
     count(core, one, message)
     return 1
 
@@ -224,7 +229,7 @@ cdef inline uint8_t deliver(Core* core, Subscription* one, Message* message) noe
     cdef Link* link = one.link
     if link == NULL:
         return mail_message(core, one, message)
-    if link.special or message.mapped_reply_size:
+    if link.special or message.noted:
         return deliver_special(core, one, message)
     if not write_message(core, link, one, message):
         return 0

@@ -123,7 +123,8 @@ class Latency(NamedTuple):
 
     ``status`` 200, 400 (no reply subject), 408 (requestor's interest lost), 503 (nobody there), 504 (threshold).
     ``responder`` 0: none or on another node. Durations in ns: ``service_ns`` from the request's delivery to the answer.
-    ``headers`` is the request's header block when headers triggered the sample, else empty."""
+    ``headers`` is the request's header block when headers triggered the sample, else empty. ``reply``: the answer came
+    from another server on this subject, and that server was asked to tell its half; else empty."""
 
     service_import: int
     status: int
@@ -134,8 +135,33 @@ class Latency(NamedTuple):
     responder_rtt_ns: int
     service_ns: int
     headers: bytes
+    reply: bytes
+
+
+class Served(NamedTuple):
+    """A client answered a request that another server samples, whose hash stands in the name of ``reply`` (auth section
+    19). Durations in ns: ``service_ns`` from when the client was given the request to its answer."""
+
+    link: int
+    account: int
+    reply: bytes
+    start_ns: int
+    rtt_ns: int
+    service_ns: int
 
 
 Event = (
-    Opened | Hello | PeerInfo | PeerError | Pong | Closed | Denied | Message | Output | Trace | AccountSeen | Latency
+    Opened
+    | Hello
+    | PeerInfo
+    | PeerError
+    | Pong
+    | Closed
+    | Denied
+    | Message
+    | Output
+    | Trace
+    | AccountSeen
+    | Latency
+    | Served
 )

@@ -22,12 +22,14 @@ from gossamer.mesh.engine.types cimport (
     KIND_CLIENT,
     PENDING_MAX,
     RECEIVER_ANSWERS,
+    TRACKED_SIZE,
     Account,
     Core,
     Entry,
     Import,
     Link,
     Mail,
+    Message,
     Pending,
     Subscription,
 )
@@ -74,12 +76,13 @@ cdef inline uint64_t name_hash(Core* core, Account* account, const char* name, u
 cdef Pending* pending_find(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
     cdef Pending* one
     cdef uint64_t hash
-    if core.pendings_count == 0 or size != NAME_SIZE:
+    if core.pendings_count == 0 or (size != NAME_SIZE and size != TRACKED_SIZE):
         return NULL
     hash = name_hash(core, account, subject, size)
     one = core.pendings[hash & core.pendings_mask]
     while one != NULL:
-        if one.hash == hash and one.account == account and memcmp(pending_name(one), subject, size) == 0:
+        if one.hash == hash and one.account == account and one.name_size == size \
+                and memcmp(pending_name(one), subject, size) == 0:
             return one
         one = one.next
     return NULL
@@ -139,11 +142,13 @@ cdef void list_add(Core* core, Pending* one) noexcept nogil:
 
 
 cdef Pending* pending_add(Core* core, Import* of, Account* account, Account* to, const char* reply,
-                          uint32_t reply_size, Link* requestor, const char* headers,
+                          uint32_t reply_size, Link* requestor, uint8_t sampled, const char* headers,
                           uint32_t headers_size) noexcept nogil:
-    """A new reply subject in ``account`` whose answers go to ``reply`` in ``to``; NULL when memory is out."""
+    """A new reply subject in ``account`` whose answers go to ``reply`` in ``to``; NULL when memory is out. That of a
+    ``sampled`` request names this node, for the server of the responder."""
     cdef Pending* one
     cdef char* name
+    cdef uint32_t size = TRACKED_SIZE if sampled and core.latency_suffix[0] else NAME_SIZE
     if account.answers == NULL and not answers_begin(core, account):
         return NULL
     if core.pendings == NULL or core.pendings_count > core.pendings_mask:
@@ -151,21 +156,23 @@ cdef Pending* pending_add(Core* core, Import* of, Account* account, Account* to,
             return NULL
     if core.pendings_count >= PENDING_MAX and of.oldest != NULL:
         pending_remove(core, of.oldest)
-    one = <Pending*>malloc(sizeof(Pending) + NAME_SIZE + reply_size + headers_size + 64)
+    one = <Pending*>malloc(sizeof(Pending) + size + reply_size + headers_size + 64)
     if one == NULL:
         return NULL
     memset(one, 0, sizeof(Pending))
     name = pending_name(one)
     memcpy(name, account.answer_prefix, PREFIX_SIZE)
+    memcpy(name + NAME_SIZE, core.latency_suffix, size - NAME_SIZE)
     while True:
         write_random(core, name + PREFIX_SIZE)
-        if pending_find(core, account, name, NAME_SIZE) == NULL:
+        if pending_find(core, account, name, size) == NULL:
             break
-    memcpy(name + NAME_SIZE, reply, reply_size)
-    one.name_size = NAME_SIZE
+    memcpy(name + size, reply, reply_size)
+    one.name_size = size
+    one.sampled = sampled
     one.reply_size = reply_size
     if headers_size:
-        memcpy(name + NAME_SIZE + reply_size, headers, headers_size)
+        memcpy(name + size + reply_size, headers, headers_size)
         one.headers_size = headers_size
     one.of = of
     one.account = account
@@ -181,7 +188,7 @@ cdef Pending* pending_add(Core* core, Import* of, Account* account, Account* to,
             if requestor.asked != NULL:
                 requestor.asked.link_previous = one
             requestor.asked = one
-    one.hash = name_hash(core, account, name, NAME_SIZE)
+    one.hash = name_hash(core, account, name, size)
     one.next = core.pendings[one.hash & core.pendings_mask]
     core.pendings[one.hash & core.pendings_mask] = one
     core.pendings_count += 1
@@ -239,8 +246,7 @@ cdef void requests_forgotten(Core* core, Link* link, const char* subject, uint32
             if entry != NULL and entry.extra == NULL and not (
                     entry.plain_count or entry.remote_count or entry.group_count):
                 if one.sampled:
-                    mail_latency(core, one.of, 408, one.requestor, one.requestor_rtt_ns, NULL, one.started_ns,
-                                 core.now_ns - one.started_ns, reply + one.reply_size, one.headers_size)
+                    pending_report(core, one, 408, NULL)
                 pending_remove(core, one)
         if subject == NULL:
             link_forget(one)
@@ -271,9 +277,7 @@ cdef void pendings_expire(Core* core) noexcept nogil:
         while of.oldest != NULL and of.oldest.active_ns + of.threshold_ns <= core.now_ns:
             one = of.oldest
             if one.sampled:
-                mail_latency(core, of, 504, one.requestor, one.requestor_rtt_ns, NULL, one.started_ns,
-                             core.now_ns - one.started_ns,
-                             pending_name(one) + one.name_size + one.reply_size, one.headers_size)
+                pending_report(core, one, 504, NULL)
             pending_remove(core, one)
         if of.oldest == NULL:
             at[0] = of.busy_next
@@ -287,9 +291,24 @@ cdef void pendings_expire(Core* core) noexcept nogil:
     core.pendings_due_ns = due
 
 
+cdef void pending_report(Core* core, Pending* one, int status, Message* answer) noexcept nogil:
+    """What became of a sampled request. An ``answer`` straight from another server: that one tells its half."""
+    cdef const char* name = pending_name(one)
+    cdef Link* responder = NULL
+    cdef uint32_t name_size = 0
+    if answer != NULL:
+        responder = answer.source
+        if one.name_size == TRACKED_SIZE and answer.asked_by == NULL and responder != NULL \
+                and responder.kind != KIND_CLIENT:
+            name_size = one.name_size
+    mail_latency(core, one.of, status, one.requestor, one.requestor_rtt_ns, responder, one.started_ns,
+                 core.now_ns - one.started_ns, name + one.name_size + one.reply_size, one.headers_size, name,
+                 name_size)
+
+
 cdef void mail_latency(Core* core, Import* of, int status, uint64_t requestor, int64_t requestor_rtt_ns,
                        Link* responder, int64_t started_ns, int64_t service_ns, const char* headers,
-                       uint32_t headers_size) noexcept nogil:
+                       uint32_t headers_size, const char* name, uint32_t name_size) noexcept nogil:
     """One sampled request, for the control plane to make a record of; within the mailbox's bound."""
     cdef Mail mail
     if <int64_t>(core.mail.size + core.mail_shared.size) > core.configuration.mailbox_limit:
@@ -306,4 +325,5 @@ cdef void mail_latency(Core* core, Import* of, int status, uint64_t requestor, i
         mail.number[3] = <int64_t>responder.id
         mail.number[6] = responder.rtt_ns
     mail.size[0] = headers_size
-    mail_add(core, &mail, headers, NULL, NULL, NULL)
+    mail.size[1] = name_size
+    mail_add(core, &mail, headers, name, NULL, NULL)

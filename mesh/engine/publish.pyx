@@ -40,6 +40,7 @@ from gossamer.mesh.engine.servers cimport send_servers
 from gossamer.mesh.engine.subject cimport matches, subject_literal
 from gossamer.mesh.engine.subscriptions cimport sid_text
 from gossamer.mesh.engine.text cimport write_number
+from gossamer.mesh.engine.tracking cimport tracked_answered, tracked_name
 from gossamer.mesh.engine.types cimport (
     ACTION_PUBLISH,
     ACTION_REPLY,
@@ -48,6 +49,8 @@ from gossamer.mesh.engine.types cimport (
     ENTRY_SHADOWS,
     KIND_GATEWAY,
     KIND_ROUTE,
+    NOTE_MAPPED,
+    NOTE_TRACKED,
     PROTOCOL_VIOLATION,
     SHARE_BYTES,
     SHARE_RECEIVERS,
@@ -154,6 +157,7 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
     message.fresh = 0
     message.origin = 0
     message.mapped_reply_size = 0
+    message.noted = 0
     if entry.special & ENTRY_MAPPED:
         entry = remap(core, message, entry)
         if entry == NULL:
@@ -172,9 +176,12 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
         return 0
     if link.verbose:
         output_add(core, link, b"+OK\r\n", 5)
-    if link.returning and returning_find(core, link, message):
-        send_back(core, message)
-        return 1
+    if link.returning:
+        if link.returning & NOTE_TRACKED and tracked_name(message.subject, message.subject_size):
+            tracked_answered(core, message)
+        if link.returning & NOTE_MAPPED and returning_find(core, link, message):
+            send_back(core, message)
+            return 1
     spread(core, message, entry)
     if message.delivered == 0 and message.reply_size and link.no_responders and not link.special & SPECIAL_CLOSING:
         no_responders(core, message)
@@ -285,12 +292,16 @@ cdef void publish_from_server(Core* core, Message* message, Entry* entry) noexce
     message.named = 0
     message.fresh = 0
     message.mapped_reply_size = 0
+    message.noted = 0
     if message.reply_size > PREFIX_SIZE and returning_prefix(message.reply):
+        message.noted = NOTE_MAPPED
         message.mapped_reply = message.reply
         message.mapped_reply_size = message.reply_size
         message.reply += PREFIX_SIZE
         message.reply_size -= PREFIX_SIZE
         compose(core, message)
+    if core.latency_suffix[0] and tracked_name(message.reply, message.reply_size):
+        message.noted |= NOTE_TRACKED
     if message.subject_size > PREFIX_SIZE and returning_prefix(message.subject):
         if link.kind == KIND_GATEWAY and not returning_ours(core, message):
             return

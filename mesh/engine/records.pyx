@@ -13,6 +13,7 @@ from gossamer.mesh.engine.types cimport (
     EVENT_PEER_ERROR,
     EVENT_PEER_INFO,
     EVENT_PONG,
+    EVENT_SERVED,
     EVENT_TRACE,
     Buffer,
     Mail,
@@ -30,6 +31,7 @@ from gossamer.mesh.engine.events import (
     PeerError,
     PeerInfo,
     Pong,
+    Served,
     Trace,
 )
 
@@ -53,7 +55,10 @@ cdef list decode(Buffer* taken):
                             t2[:mail.size[2]], mail.number[3])
         elif mail.kind == EVENT_LATENCY:
             event = Latency(mail.number[0], mail.number[1], mail.number[2], mail.number[3], mail.number[4],
-                            mail.number[5], mail.number[6], mail.number[7], t0[:mail.size[0]])
+                            mail.number[5], mail.number[6], mail.number[7], t0[:mail.size[0]], t1[:mail.size[1]])
+        elif mail.kind == EVENT_SERVED:
+            event = Served(mail.number[0], mail.number[1], t0[:mail.size[0]], mail.number[2], mail.number[3],
+                           mail.number[4])
         elif mail.kind == EVENT_OPENED:
             event = Opened(mail.number[0], mail.number[1], mail.number[2], t0[:mail.size[0]].decode("latin-1"),
                            mail.number[3])

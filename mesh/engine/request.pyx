@@ -17,6 +17,7 @@ from gossamer.mesh.engine.pending cimport (
     pending_find,
     pending_name,
     pending_remove,
+    pending_report,
     pending_touch,
 )
 from gossamer.mesh.engine.sampling cimport sampled_by_headers
@@ -247,23 +248,23 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
     if sample and message.reply_size == 0:
         mail_latency(core, of, 400, message.source.id if message.source != NULL else 0,
                      message.source.rtt_ns if message.source != NULL else 0, NULL, core.now_ns, 0,
-                     message.body, message.header_size if by_headers else 0)
+                     message.body, message.header_size if by_headers else 0, NULL, 0)
         sample = 0
     if message.reply_size and not acknowledgement(message):
         if message.mapped_reply_size:
             one = pending_add(core, of, of.exporter, message.account, message.mapped_reply, message.mapped_reply_size,
-                              message.source, message.body, message.header_size if by_headers else 0)
+                              message.source, sample, message.body, message.header_size if by_headers else 0)
         else:
             one = pending_add(core, of, of.exporter, message.account, message.reply, message.reply_size,
-                              message.source, message.body, message.header_size if by_headers else 0)
+                              message.source, sample, message.body, message.header_size if by_headers else 0)
         if one == NULL:
             core.calls_dropped += 1
             return NULL
-        one.sampled = sample
         waiting[0] = one
         asked.reply = pending_name(one)
         asked.reply_size = one.name_size
         asked.mapped_reply_size = 0
+        asked.noted = 0
     if message.source != NULL and (message.source.kind == KIND_CLIENT or message.source.kind == KIND_LEAF):
         add_info(core, message, of, asked, depth - 1)
     return entry
@@ -276,8 +277,7 @@ cdef void request_end(Core* core, Message* message, CallMatch* call, Message* as
     if pending_find(core, asked.account, pending_name(waiting), waiting.name_size) != waiting:
         return
     if waiting.sampled:
-        mail_latency(core, call.of, 503, waiting.requestor, waiting.requestor_rtt_ns, NULL, waiting.started_ns, 0,
-                     pending_name(waiting) + waiting.name_size + waiting.reply_size, waiting.headers_size)
+        pending_report(core, waiting, 503, NULL)
     pending_remove(core, waiting)
 
 
@@ -312,12 +312,13 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
     answer.delivered = 0
     if message.reply_size and not acknowledgement(message):
         # An answer that asks back: its reply is to be found in the account it comes from.
-        back = pending_add(core, one.of, one.to, message.account, message.reply, message.reply_size, message.source,
+        back = pending_add(core, one.of, one.to, message.account, message.reply, message.reply_size, message.source, 0,
                            NULL, 0)
         if back != NULL:
             answer.reply = pending_name(back)
             answer.reply_size = back.name_size
             answer.mapped_reply_size = 0
+            answer.noted = 0
     if one.of.response == RESPONSE_SINGLETON:
         pending_remove(core, one)
     return match_lookup(core, one.to, answer.subject, answer.subject_size, &slot)
@@ -327,9 +328,7 @@ cdef void answer_end(Core* core, Message* message, Message* answer, Pending* wai
     """It was delivered to ``answer.delivered``. More may follow for a stream, until an empty one."""
     if waiting.sampled:
         waiting.sampled = 0
-        mail_latency(core, waiting.of, 200 if answer.delivered else 408, waiting.requestor, waiting.requestor_rtt_ns,
-                     message.source, waiting.started_ns, core.now_ns - waiting.started_ns,
-                     pending_name(waiting) + waiting.name_size + waiting.reply_size, waiting.headers_size)
+        pending_report(core, waiting, 200 if answer.delivered else 408, message)
     if pending_find(core, message.account, pending_name(waiting), waiting.name_size) != waiting:
         return
     if answer.delivered == 0 or message.total_size == 0:

@@ -19,6 +19,7 @@ from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
     BY_LEAF,
     HERE,
+    NOTE_MAPPED,
     RETURNING_NS,
     SPECIAL_CLOSING,
     TO_GATEWAYS,
@@ -90,7 +91,7 @@ cdef void returning_remember(Core* core, Link* link, Message* message) noexcept 
         core.oldest_returning = one
     core.newest_returning = one
     core.returnings_count += 1
-    link.returning = 1
+    link.returning |= NOTE_MAPPED
 
 
 cdef uint8_t returning_find(Core* core, Link* link, Message* message) noexcept nogil:

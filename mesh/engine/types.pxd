@@ -53,6 +53,11 @@ cdef enum:
     FREE_CHUNK_BYTES = 16777216     # kept per class for the next tick
     ORIGIN_BUCKETS = 256
     RETURNING_NS = 2000000000       # how long an answer to a mapped reply is awaited, and how new interest is
+    TRACKED_SIZE = 28               # _R_.xxxxxx.yyyyyy.ssssssss.T: the reply of a sampled request
+
+cdef enum:                          # why it matters to which client a reply is given
+    NOTE_MAPPED = 1                 # a gateway mapped it
+    NOTE_TRACKED = 2                # another server wants to know how long the answer took
 
 cdef enum:
     KIND_CLIENT = 0
@@ -174,6 +179,7 @@ cdef enum:  # records in the mailbox, decoded in core.pyx
     EVENT_TRACE = 10
     EVENT_ACCOUNT_SEEN = 11
     EVENT_LATENCY = 12
+    EVENT_SERVED = 13
 
 cdef struct Core
 cdef struct Link
@@ -350,7 +356,7 @@ cdef struct Link:
     uint8_t judged_connect      # the pending verdict is about a CONNECT
     uint8_t first_pong
     uint8_t info_sent           # what it was admitted as: told once
-    uint8_t returning           # was given replies that gateways had mapped
+    uint8_t returning           # NOTE_ flags of the replies it was given
     uint8_t resume_state        # of a parked server link
     uint8_t readable
     uint8_t ready               # in the ready queue
@@ -601,7 +607,7 @@ cdef struct Pending:            # a request through an import that may be answer
     Pending* link_previous
     Pending* link_next
     uint8_t sampled
-    uint32_t name_size          # _R_.xxxxxx.yyyyyy
+    uint32_t name_size          # _R_.xxxxxx.yyyyyy, or TRACKED_SIZE
     uint32_t reply_size         # the requestor's
     uint32_t headers_size       # those that triggered the sample
 
@@ -695,6 +701,7 @@ cdef struct Message:            # a message on its way, as views into the read b
     uint32_t queues_size
     char* mapped_reply          # the reply as a gateway mapped it; ``reply`` is what clients see
     uint32_t mapped_reply_size  # 0: it is not mapped
+    uint8_t noted               # NOTE_ flags of its reply
     uint8_t share               # receivers may hold the body by reference
     char* run                   # the whole delivery, composed once for receivers of one sid; NULL: none
     uint32_t run_size
@@ -759,6 +766,15 @@ cdef struct Returning:          # a reply that a gateway mapped, and was given t
     uint32_t size
     uint32_t mapped_size
 
+cdef struct Tracked:            # a reply given to a client, of a request that another server samples
+    Tracked* next
+    Tracked* older
+    Tracked* newer
+    uint64_t link
+    uint64_t hash
+    int64_t given_ns
+    char name[TRACKED_SIZE]
+
 cdef struct Core:
     Configuration configuration
     int64_t now_ns
@@ -800,6 +816,11 @@ cdef struct Core:
     Returning* oldest_returning
     Returning* newest_returning
     uint32_t returnings_count
+    char latency_suffix[16]     # .ssssssss.T of this node; empty: it measures nothing together with others
+    Tracked** trackeds
+    Tracked* oldest_tracked
+    Tracked* newest_tracked
+    uint32_t trackeds_count
     Buffer returned             # a subject on its way back
     Buffer origins              # leaf clusters, by number from 1
     Origin* origin_buckets[ORIGIN_BUCKETS]

@@ -30,7 +30,18 @@ _CALLS = (
         "expire",
         "feed",
     ),
-    *("hold", "join_route", "mapping", "open", "permissions", "ping", "publish", "remove_account", "remove_import"),
+    *(
+        "hold",
+        "join_route",
+        "latency_identity",
+        "mapping",
+        "open",
+        "permissions",
+        "ping",
+        "publish",
+        "remove_account",
+        "remove_import",
+    ),
     *("remove_permissions", "resume", "send", "service_import", "stream_import", "subscribe", "unsubscribe"),
 )
 #: A node that is given an engine counts placeholders from 0 (``Node._make_parts``).
