@@ -97,6 +97,8 @@ class Sharing:
         self.missing: Callable[[str], None] | None = None
         #: Called with the name of an account whose clients' requests begin to tell who asks.
         self.telling_began: Callable[[str], None] | None = None
+        #: Called when the node ends.
+        self.ended: Callable[[], None] | None = None
         self._configured: set[str] = set()
         self._applied: dict[str, _Applied] = {}
         self._by_number: dict[int, EffectiveImport] = {}
@@ -157,6 +159,8 @@ class Sharing:
 
     def stop(self) -> None:
         """The node ends: no further timer."""
+        if self.ended is not None:
+            self.ended()
         self._undecided.clear()
         self._waiting.clear()
         for timer in (self._timer, self._turn):

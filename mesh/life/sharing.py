@@ -23,7 +23,11 @@ def begin(node: "Node") -> Sharing:
     requestors = Requestors(node)
     node.clients.before_admission = requestors.entering
     sharing.telling_began = requestors.telling_began
-    node.pump.handle(events.Latency, ServiceLatency(node).measured)
+    latency = ServiceLatency(node)
+    node.pump.handle(events.Latency, latency.measured)
+    node.pump.handle(events.Served, latency.served)
+    latency.start()
+    sharing.ended = latency.stop
     if node.resolving is not None:
         live = node.resolving.live
         sharing.missing = live.want

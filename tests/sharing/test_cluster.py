@@ -1,5 +1,8 @@
 """Sharing over routes: two of our nodes, two of nats-server, one of each either way (spec auth sections 18 to 20)."""
 
+import json
+import re
+
 import pytest
 from shapes import Shape, join, measured, service, stream, take_service, take_stream
 
@@ -231,21 +234,56 @@ def test_a_mapping_of_this_cluster(sides):
     assert found[0].subject == b"scoped"
 
 
-def test_latency_of_an_answer_from_elsewhere(sides, mesh):
-    if [node.kind for node in mesh.nodes] == [THEIRS, OURS]:
-        pytest.skip("nats-server waits for the responder's node to report on $SYS.LATENCY.M2, which ours does not yet")
-    client, server = sides("B", "A")
+def record_of(client, server):
+    """The record of a request from the first node that is answered at the second one."""
     client.subscribe("inb", "i")
     server.subscribe("timed", "s")
     server.subscribe("lat", "l")
     server.ping()
     await_service(client, "timed")
     client.publish("timed", b"hi", reply="inb")
-    while (message := server.read_message()).payload != b"hi":
+    while (request := server.read_message()).payload != b"hi":  # probes, and records of them
         pass
-    server.publish(message.reply.decode(), b"answer")
-    while True:
-        message = server.read_message()
-        if message.sid == b"l" and b'"status":200' in message.payload:
-            break
-    assert b'"requestor":{"acc":"%s","rtt":' % mesh.id("B") in message.payload
+    reply = request.reply.decode()
+    assert re.fullmatch(r"_R_\.\w{6}\.\w{6}\.\w{8}\.T", reply)
+    server.publish(reply, b"answer")
+    assert client.read_message().payload == b"answer"
+    while (message := server.read_message()).sid != b"l" or b'"status":200' not in message.payload:
+        pass
+    return json.loads(message.payload)
+
+
+def test_latency_of_an_answer_from_elsewhere(sides, mesh):
+    client, server = sides("B", "A")
+    record = record_of(client, server)
+    fields = ["type", "id", "timestamp", "status", "requestor", "responder", "start", "service", "system", "total"]
+    assert list(record) == fields
+    assert record["type"] == "io.nats.server.metric.v1.service_latency"
+    requestor, responder = record["requestor"], record["responder"]
+    assert requestor.keys() == {"acc", "rtt"}
+    assert requestor["acc"].encode() == mesh.id("B")
+    assert (responder["acc"].encode(), responder["server"], responder["cluster"]) == (mesh.id("A"), "n2", "mesh")
+    assert (responder["kind"], responder["client_type"]) == ("Client", "nats")
+    assert min(requestor["rtt"], responder["rtt"]) > 0
+    assert min(record["service"], record["system"]) >= 0
+    assert record["total"] >= record["service"] + record["system"] + requestor["rtt"]
+    if mesh.nodes[0].kind == OURS:  # nats-server's sum is less when a round trip took longer than the answer
+        assert record["total"] == sum((record["service"], record["system"], requestor["rtt"], responder["rtt"]))
+
+
+def test_the_other_half_goes_by_the_system_account(sides, mesh, dial):
+    watcher = join(dial, mesh.nodes[0], SHAPE, mesh.mode, "SYS")
+    watcher.subscribe("$SYS.LATENCY.M2.*", "m")
+    watcher.ping()
+    record = record_of(*sides("B", "A"))
+    told = json.loads(watcher.read_message().payload)
+    assert list(told) == ["account", "req_id", "m2"]
+    half = told["m2"]
+    assert told["account"].encode() == mesh.id("A")
+    assert list(half) == ["type", "id", "timestamp", "status", "responder", "start", "service", "system", "total"]
+    assert (half["type"], half["id"], half["timestamp"], half["status"]) == ("", "", "0001-01-01T00:00:00Z", 200)
+    assert half["responder"] == record["responder"]
+    assert half["service"] == record["service"]
+    assert half["system"] == 0
+    if mesh.nodes[1].kind == OURS:  # nats-server's sum is less when the round trip took longer than the answer
+        assert half["total"] == half["service"] + half["responder"]["rtt"]
