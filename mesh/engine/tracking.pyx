@@ -6,7 +6,7 @@ the name of the reply. So when a client is given such a reply that is remembered
 control plane is told, which tells that server.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
