@@ -17,6 +17,6 @@ cdef void mail_latency(Core* core, Import* of, int status, uint64_t requestor, i
 cdef void pending_report(Core* core, Pending* one, int status, Message* answer) noexcept nogil
 
 cdef inline char* pending_name(Pending* one) noexcept nogil:
-    """``_R_.xxxxxx.yyyyyy``, sampled ``_R_.xxxxxx.yyyyyy.ssssssss.T``; behind it the requestor's reply, then the headers
-    that triggered a sample."""
+    """``_R_.xxxxxx.yyyyyy``, sampled ``_R_.xxxxxx.yyyyyy.ssssssss.T``; behind it the requestor's reply, then the
+    headers that triggered a sample."""
     return <char*>(one + 1)

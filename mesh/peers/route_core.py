@@ -181,8 +181,8 @@ class RouteCore:
         self._table.connections[link] = connection
 
     def overdue(self, link: int) -> None:
-        """Whoever we dialled should have said INFO long ago. After CONNECT nothing is sent to it before, so nothing else
-        would tell that it has gone."""
+        """Whoever we dialled should have said INFO long ago. After CONNECT nothing is sent to it before, so nothing
+        else would tell that it has gone."""
         connection = self._table.connections.get(link)
         if connection is not None and connection.solicited and connection.stage is Stage.INFO:
             self._state.say("error", f"{connection.label} - No INFO came")
