@@ -81,13 +81,13 @@ cdef Account* account_enter(Core* core, uint32_t id, const char* name, uint32_t 
     cdef uint64_t hash
     cdef uint8_t born = account == NULL
     if account == NULL:
-        account = account_make(name, size)
+        account = account_make(core, name, size)
         if account == NULL:
             return NULL
         if id == 0:
             id = atomic_add(&core.next_account_id, 1)
         if not accounts_reach(core, id):
-            account_free(account)
+            account_free(core, account)
             return NULL
         account.id = id
         core.accounts[id] = account
@@ -167,9 +167,9 @@ cdef void accounts_destroy(Core* core) noexcept nogil:
     cdef uint32_t i
     for i in range(core.accounts_count):
         if core.accounts[i] != NULL:
-            account_free(core.accounts[i])
+            account_free(core, core.accounts[i])
     for i in range(<uint32_t>(core.husks.size // sizeof(void*))):
-        account_free((<Account**>core.husks.data)[i])
+        account_free(core, (<Account**>core.husks.data)[i])
     buffer_free(&core.husks)
     free(core.accounts)
     free(core.account_names)

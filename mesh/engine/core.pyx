@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset
 from posix.unistd cimport close, read, write
 
 from gossamer.mesh.engine.accounts cimport accounts_destroy, account_by_id
+from gossamer.mesh.engine.blocks cimport blocks_destroy
 from gossamer.mesh.engine.command cimport (
     ACCOUNT_DEDICATED,
     ACCOUNT_SYSTEM,
@@ -82,7 +83,6 @@ from gossamer.mesh.engine.inspection cimport (
     view_subscription,
     view_terminal,
 )
-from gossamer.mesh.engine.interest cimport interest_match
 from gossamer.mesh.engine.links cimport link_find, links_destroy
 from gossamer.mesh.engine.match cimport match_destroy
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_free
@@ -96,6 +96,7 @@ from gossamer.mesh.engine.sharing cimport sharing_destroy
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid, tokenize
 from gossamer.mesh.engine.subscriptions cimport subscription_end
 from gossamer.mesh.engine.tracking cimport trackeds_destroy
+from gossamer.mesh.engine.trie cimport trie_match
 from gossamer.mesh.engine.types cimport (
     CACHE_SETS,
     CALLS_DEEP,
@@ -307,11 +308,10 @@ cdef class Engine:
                 free(core.listeners[i].info)
                 free(core.listeners[i])
         free(core.listeners)
-        for i in range(<uint32_t>(core.grave_subscriptions.size // sizeof(void*))):
-            free((<void**>core.grave_subscriptions.data)[i])
         for i in range(<uint32_t>(core.grave_plain.size // sizeof(void*))):
             free((<void**>core.grave_plain.data)[i])
         accounts_destroy(core)
+        blocks_destroy(core)
         output_destroy(core)
         returnings_destroy(core)
         trackeds_destroy(core)
@@ -343,7 +343,6 @@ cdef class Engine:
         buffer_free(&core.unpacked)
         for i in range(CALLS_DEEP):
             buffer_free(&core.call_body[i])
-        buffer_free(&core.grave_subscriptions)
         buffer_free(&core.grave_plain)
         free(core.commands)
         free(core.commands_taken)
@@ -1028,7 +1027,7 @@ cdef class Engine:
         with nogil:
             found = account_by_id(core, account)
             if found != NULL:
-                interest_match(found, text, starts, tokens, &terminals)
+                trie_match(found, text, starts, tokens, &terminals)
                 for i in range(<uint32_t>(terminals.size // sizeof(void*))):
                     view_terminal(&views, (<Terminal**>terminals.data)[i], &room)
         pthread_mutex_unlock(&core.state_lock)

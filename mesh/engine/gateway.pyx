@@ -24,6 +24,7 @@ from gossamer.mesh.engine.subscriptions cimport (
     remote_subscribe,
     remote_unsubscribe,
     subscription_end,
+    subscription_make,
 )
 from gossamer.mesh.engine.text cimport hash_bytes, is_blank
 from gossamer.mesh.engine.types cimport (
@@ -241,17 +242,13 @@ cdef void flow(Core* core, Link* link, GatewayAccount* state, uint8_t on) noexce
         return
     if one != NULL:
         return
-    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    one = subscription_make(core, RECEIVER_LINK, BY_GATEWAY, 0)
     if one == NULL:
         return
     one.link = link
-    one.receiver = RECEIVER_LINK
-    one.remote = BY_GATEWAY
     one.everything = 1
     one.origin = EVERYTHING
-    one.weight = 1
     if not enter(core, state.account, one, b">", 1, NULL, 0):
-        free(one)
         return
     list_add(link, one)
     state.everything = one

@@ -1,15 +1,16 @@
 # cython: language_level=3
 from libc.stdint cimport uint8_t, uint32_t
 
-from gossamer.mesh.engine.types cimport Account, Buffer, Core, Group, Subscription, Terminal
+from gossamer.mesh.engine.types cimport Account, Core, Group, Subscription, Terminal
 
-cdef Account* account_make(const char* name, uint32_t size) noexcept nogil
-cdef void account_free(Account* account) noexcept nogil
-cdef uint8_t interest_add(Account* account, Subscription* subscription, const char* subject, uint32_t size,
+cdef Account* account_make(Core* core, const char* name, uint32_t size) noexcept nogil
+cdef void account_free(Core* core, Account* account) noexcept nogil
+cdef uint8_t interest_add(Core* core, Account* account, Terminal* terminal, Subscription* subscription,
                           const char* queue, uint32_t queue_size) noexcept nogil
 cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
-cdef void interest_match(Account* account, const char* subject, uint32_t* starts, uint32_t count,
-                         Buffer* terminals) noexcept nogil
+cdef Group* group_find(Terminal* terminal, const char* queue, uint32_t queue_size) noexcept nogil
+cdef Terminal* terminal_reach(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil
+cdef void terminal_drop(Core* core, Account* account, Terminal* terminal) noexcept nogil
 cdef Terminal* terminal_find(Account* account, const char* subject, uint32_t size) noexcept nogil
 
 cdef inline char* terminal_subject(Terminal* terminal) noexcept nogil:

@@ -1,25 +1,22 @@
 # cython: language_level=3
-"""An account's interest: a trie of subject tokens whose ends hold the subscriptions.
+"""An account's interest: the subjects at the ends of its trie, and the subscriptions they hold.
 
-Literal children are found in one hash table per account, keyed by the parent's number and the token, so that a node
-costs the same whether it has one child or a million; the two wildcards hang directly off the node. A ``Terminal`` is a
-subject somebody subscribes to: its plain subscriptions, its queue groups, and the counts that routes are told.
-Removing keeps arrays dense by moving the last element into the gap.
+A ``Terminal`` is a subject somebody subscribes to: its plain subscriptions, its queue groups, and the counts that
+other servers are told. Removing keeps arrays dense by moving the last element into the gap.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from gossamer.mesh.engine.memory cimport buffer_pointer, bury
+from gossamer.mesh.engine.blocks cimport block_bury, block_take
+from gossamer.mesh.engine.memory cimport bury
 from gossamer.mesh.engine.quoting cimport buffer_json
-from gossamer.mesh.engine.subject cimport tokenize
-from gossamer.mesh.engine.text cimport hash_bytes
+from gossamer.mesh.engine.trie cimport trie_begin, trie_find, trie_free, trie_prune, trie_reach
 from gossamer.mesh.engine.types cimport (
     BY_LEAF,
     BY_ROUTE,
     HERE,
-    MAX_TOKENS,
     RECEIVER_NOBODY,
     UNTOLD,
     Account,
@@ -32,7 +29,7 @@ from gossamer.mesh.engine.types cimport (
 )
 
 
-cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
+cdef Account* account_make(Core* core, const char* name, uint32_t size) noexcept nogil:
     """A new account without interest; NULL when memory is out."""
     cdef Account* account = <Account*>calloc(1, sizeof(Account))
     cdef uint32_t hash = 0x811C9DC5
@@ -41,12 +38,9 @@ cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
     if account == NULL:
         return NULL
     account.name = <char*>malloc(size + 64)
-    account.root = <TrieNode*>calloc(1, sizeof(TrieNode))
-    account.buckets = <TrieNode**>calloc(16, sizeof(TrieNode*))
-    if account.name == NULL or account.root == NULL or account.buckets == NULL:
+    account.seed = core.hash_seed
+    if account.name == NULL or not trie_begin(core, account):
         free(account.name)
-        free(account.root)
-        free(account.buckets)
         free(account)
         return NULL
     memcpy(account.name, name, size)
@@ -55,8 +49,6 @@ cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
     buffer_json(&quoted, name, size)
     account.quoted = quoted.data
     account.quoted_size = <uint32_t>quoted.size
-    account.bucket_mask = 15
-    account.next_node_id = 1
     account.generation = 1
     for i in range(size):
         hash = (hash ^ <uint8_t>name[i]) * <uint32_t>16777619
@@ -64,165 +56,96 @@ cdef Account* account_make(const char* name, uint32_t size) noexcept nogil:
     return account
 
 
-cdef void account_free(Account* account) noexcept nogil:
-    """Free the account; its subscriptions are gone already."""
-    cdef Terminal* terminal = account.terminals
-    cdef Terminal* following
-    while terminal != NULL:
-        following = terminal.next
-        free(terminal.plain)
-        free(terminal)
-        terminal = following
+cdef void account_free(Core* core, Account* account) noexcept nogil:
+    """Free the account; its subscriptions are gone already, and its subjects with them."""
+    trie_free(core, account)
     free(account.routes)
     free(account.leafs)
-    free(account.buckets)
-    free(account.root)
     free(account.name)
     free(account.quoted)
     free(account)
 
 
-# --- trie -------------------------------------------------------------------------------------------------------------
-
-
-cdef inline char* node_token(TrieNode* node) noexcept nogil:
-    return <char*>(node + 1)
-
-
-cdef inline uint32_t edge_hash(TrieNode* parent, const char* token, uint32_t size) noexcept nogil:
-    return <uint32_t>hash_bytes(token, size, <uint64_t>parent.id * <uint64_t>0x9E3779B97F4A7C15)
-
-
-cdef inline TrieNode* child_find(Account* account, TrieNode* parent, const char* token, uint32_t size) noexcept nogil:
-    cdef uint32_t hash
-    cdef TrieNode* node
-    if parent.children == 0:
-        return NULL
-    hash = edge_hash(parent, token, size)
-    node = account.buckets[hash & account.bucket_mask]
-    while node != NULL:
-        if node.hash == hash and node.parent == parent and node.token_size == size \
-                and memcmp(node_token(node), token, size) == 0:
-            return node
-        node = node.bucket_next
-    return NULL
-
-
-cdef void buckets_grow(Account* account) noexcept nogil:
-    cdef uint32_t mask = account.bucket_mask * 2 + 1
-    cdef TrieNode** buckets = <TrieNode**>calloc(mask + 1, sizeof(TrieNode*))
-    cdef TrieNode* node
-    cdef TrieNode* following
-    cdef uint32_t i
-    if buckets == NULL:
-        return
-    for i in range(account.bucket_mask + 1):
-        node = account.buckets[i]
-        while node != NULL:
-            following = node.bucket_next
-            node.bucket_next = buckets[node.hash & mask]
-            buckets[node.hash & mask] = node
-            node = following
-    free(account.buckets)
-    account.buckets = buckets
-    account.bucket_mask = mask
-
-
-cdef TrieNode* child_make(Account* account, TrieNode* parent, const char* token, uint32_t size) noexcept nogil:
-    cdef TrieNode* node = <TrieNode*>calloc(1, sizeof(TrieNode) + size)
-    cdef TrieNode** bucket
-    if node == NULL:
-        return NULL
-    memcpy(node_token(node), token, size)
-    node.token_size = size
-    node.parent = parent
-    node.id = account.next_node_id
-    account.next_node_id += 1
-    if size == 1 and token[0] == 42:
-        parent.star = node
-    elif size == 1 and token[0] == 62:
-        parent.tail = node
-    else:
-        if account.node_count > account.bucket_mask:
-            buckets_grow(account)
-        account.node_count += 1
-        node.hash = edge_hash(parent, token, size)
-        bucket = &account.buckets[node.hash & account.bucket_mask]
-        node.bucket_next = bucket[0]
-        bucket[0] = node
-        parent.children += 1
-    return node
-
-
-cdef void node_prune(Account* account, TrieNode* node) noexcept nogil:
-    """Free the node and its ancestors as far as nothing hangs off them."""
-    cdef TrieNode* parent
-    cdef TrieNode** at
-    while node != account.root and node.terminal == NULL and node.children == 0 \
-            and node.star == NULL and node.tail == NULL:
-        parent = node.parent
-        if parent.star == node:
-            parent.star = NULL
-        elif parent.tail == node:
-            parent.tail = NULL
-        else:
-            at = &account.buckets[node.hash & account.bucket_mask]
-            while at[0] != node:
-                at = &at[0].bucket_next
-            at[0] = node.bucket_next
-            parent.children -= 1
-            account.node_count -= 1
-        free(node)
-        node = parent
-
-
-cdef TrieNode* walk(Account* account, const char* subject, uint32_t size, uint8_t make) noexcept nogil:
-    cdef uint32_t starts[MAX_TOKENS]
-    cdef uint32_t count = tokenize(subject, size, starts)
-    cdef uint32_t i, token_size
-    cdef const char* token
-    cdef TrieNode* node = account.root
-    cdef TrieNode* child
-    if count == 0:
-        return NULL
-    for i in range(count):
-        token = subject + starts[i]
-        token_size = starts[i + 1] - starts[i] - 1
-        if token_size == 1 and token[0] == 42:
-            child = node.star
-        elif token_size == 1 and token[0] == 62:
-            child = node.tail
-        else:
-            child = child_find(account, node, token, token_size)
-        if child == NULL:
-            if not make:
-                return NULL
-            child = child_make(account, node, token, token_size)
-            if child == NULL:
-                node_prune(account, node)
-                return NULL
-        node = child
-    return node
+# --- subjects ---------------------------------------------------------------------------------------------------------
 
 
 cdef Terminal* terminal_find(Account* account, const char* subject, uint32_t size) noexcept nogil:
-    cdef TrieNode* node = walk(account, subject, size, 0)
+    cdef TrieNode* node = trie_find(account, subject, size)
     return NULL if node == NULL else node.terminal
+
+
+cdef Terminal* terminal_reach(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
+    """The terminal of a valid subject, made if there is none. NULL: it has too many tokens, or memory is out."""
+    cdef TrieNode* node = trie_reach(core, account, subject, size)
+    cdef Terminal* terminal
+    if node == NULL:
+        return NULL
+    if node.terminal != NULL:
+        return node.terminal
+    terminal = <Terminal*>block_take(core, sizeof(Terminal) + size)
+    if terminal == NULL:
+        trie_prune(core, account, node)
+        return NULL
+    memcpy(<char*>(terminal + 1), subject, size)
+    terminal.subject_size = size
+    terminal.node = node
+    node.terminal = terminal
+    terminal.previous = account.terminals_last
+    if account.terminals_last != NULL:
+        account.terminals_last.next = terminal
+    else:
+        account.terminals = terminal
+    account.terminals_last = terminal
+    return terminal
+
+
+cdef void terminal_drop(Core* core, Account* account, Terminal* terminal) noexcept nogil:
+    """Free a terminal without subscriptions, and the trie nodes that led to it alone."""
+    cdef TrieNode* node = terminal.node
+    if terminal.plain_count or terminal.groups != NULL:
+        return
+    if terminal.previous != NULL:
+        terminal.previous.next = terminal.next
+    else:
+        account.terminals = terminal.next
+    if terminal.next != NULL:
+        terminal.next.previous = terminal.previous
+    else:
+        account.terminals_last = terminal.previous
+    node.terminal = NULL
+    if terminal.plain != &terminal.only:
+        bury(core, terminal.plain)
+    block_bury(core, terminal, sizeof(Terminal) + terminal.subject_size)
+    trie_prune(core, account, node)
+
+
+cdef Group* group_find(Terminal* terminal, const char* queue, uint32_t queue_size) noexcept nogil:
+    cdef Group* group = terminal.groups
+    while group != NULL:
+        if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
+            break
+        group = group.next
+    return group
 
 
 # --- subscriptions ----------------------------------------------------------------------------------------------------
 
 
-cdef uint8_t place(Subscription*** array, uint32_t* count, uint32_t* capacity, Subscription* one) noexcept nogil:
-    cdef uint32_t wanted
+cdef uint8_t place(Subscription*** array, Subscription** only, uint32_t* count, uint32_t* capacity,
+                   Subscription* one) noexcept nogil:
+    """Most subjects have one subscriber, who needs no array: ``only`` is its place."""
     cdef Subscription** grown
-    if count[0] == capacity[0]:
-        wanted = 1 if capacity[0] == 0 else capacity[0] * 2
-        grown = <Subscription**>realloc(array[0], wanted * sizeof(Subscription*))
+    if capacity[0] == 0:
+        array[0] = only
+        capacity[0] = 1
+    elif count[0] == capacity[0]:
+        grown = <Subscription**>realloc(NULL if array[0] == only else array[0],
+                                        <size_t>capacity[0] * 2 * sizeof(Subscription*))
         if grown == NULL:
             return 0
+        grown[0] = only[0] if array[0] == only else grown[0]
         array[0] = grown
-        capacity[0] = wanted
+        capacity[0] *= 2
     array[0][count[0]] = one
     one.position = count[0]
     count[0] += 1
@@ -249,75 +172,34 @@ cdef inline void count_member(Group* group, uint8_t remote, int by) noexcept nog
     group.cluster_members += by
 
 
-cdef void terminal_drop(Core* core, Account* account, Terminal* terminal) noexcept nogil:
-    """Free a terminal without subscriptions, and the trie nodes that led to it alone."""
-    cdef TrieNode* node = terminal.node
-    if terminal.plain_count or terminal.groups != NULL:
-        return
-    if terminal.previous != NULL:
-        terminal.previous.next = terminal.next
-    else:
-        account.terminals = terminal.next
-    if terminal.next != NULL:
-        terminal.next.previous = terminal.previous
-    else:
-        account.terminals_last = terminal.previous
-    node.terminal = NULL
-    bury(core, terminal.plain)
-    bury(core, terminal)
-    node_prune(account, node)
-
-
-cdef uint8_t interest_add(Account* account, Subscription* subscription, const char* subject, uint32_t size,
+cdef uint8_t interest_add(Core* core, Account* account, Terminal* terminal, Subscription* subscription,
                           const char* queue, uint32_t queue_size) noexcept nogil:
-    """Put a subscription on a valid subject into the trie; 0 when memory is out."""
-    cdef TrieNode* node = walk(account, subject, size, 1)
-    cdef Terminal* terminal
+    """Put a subscription on the terminal's subject; 0 when memory is out."""
     cdef Group* group
-    if node == NULL:
-        return 0
-    terminal = node.terminal
-    if terminal == NULL:
-        terminal = <Terminal*>calloc(1, sizeof(Terminal) + size + 64)
-        if terminal == NULL:
-            node_prune(account, node)
-            return 0
-        memcpy(<char*>(terminal + 1), subject, size)
-        terminal.subject_size = size
-        terminal.node = node
-        node.terminal = terminal
-        terminal.previous = account.terminals_last
-        if account.terminals_last != NULL:
-            account.terminals_last.next = terminal
-        else:
-            account.terminals = terminal
-        account.terminals_last = terminal
-    subscription.account = account
-    subscription.terminal = terminal
     if queue_size == 0:
-        subscription.group = NULL
-        if not place(&terminal.plain, &terminal.plain_count, &terminal.plain_capacity, subscription):
+        if not place(&terminal.plain, &terminal.only, &terminal.plain_count, &terminal.plain_capacity, subscription):
+            terminal_drop(core, account, terminal)
             return 0
+        subscription.group = NULL
         count_plain(terminal, subscription.remote, 1)
     else:
-        group = terminal.groups
-        while group != NULL:
-            if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
-                break
-            group = group.next
+        group = group_find(terminal, queue, queue_size)
         if group == NULL:
-            group = <Group*>calloc(1, sizeof(Group) + queue_size + 64)
+            group = <Group*>block_take(core, sizeof(Group) + queue_size)
             if group == NULL:
+                terminal_drop(core, account, terminal)
                 return 0
             memcpy(<char*>(group + 1), queue, queue_size)
             group.name_size = queue_size
             group.terminal = terminal
             group.next = terminal.groups
             terminal.groups = group
+        if not place(&group.members, &group.only, &group.count, &group.capacity, subscription):
+            return 0                    # a group of others: there was no room for one more
         subscription.group = group
-        if not place(&group.members, &group.count, &group.capacity, subscription):
-            return 0
         count_member(group, subscription.remote, 1)
+    subscription.account = account
+    subscription.terminal = terminal
     if subscription.remote == HERE or subscription.remote == UNTOLD:
         account.local_subscriptions += subscription.receiver != RECEIVER_NOBODY
     else:
@@ -351,45 +233,12 @@ cdef void interest_remove(Core* core, Subscription* subscription) noexcept nogil
             while at[0] != group:
                 at = &at[0].next
             at[0] = group.next
-            bury(core, group.members)
-            bury(core, group)
+            if group.members != &group.only:
+                bury(core, group.members)
+            block_bury(core, group, sizeof(Group) + group.name_size)
     if subscription.remote == HERE or subscription.remote == UNTOLD:
         account.local_subscriptions -= subscription.receiver != RECEIVER_NOBODY
     else:
         account.remote_subscriptions -= 1
     subscription.terminal = NULL
     terminal_drop(core, account, terminal)
-
-
-# --- matching ---------------------------------------------------------------------------------------------------------
-
-
-cdef void match_below(Account* account, TrieNode* node, const char* subject, uint32_t* starts, uint32_t at,
-                      uint32_t count, Buffer* terminals) noexcept nogil:
-    cdef TrieNode* child
-    cdef uint32_t size
-    while True:
-        if at == count:
-            if node.terminal != NULL:
-                buffer_pointer(terminals, node.terminal)
-            return
-        if node.tail != NULL and node.tail.terminal != NULL:
-            buffer_pointer(terminals, node.tail.terminal)
-        size = starts[at + 1] - starts[at] - 1
-        child = child_find(account, node, subject + starts[at], size)
-        at += 1
-        if node.star != NULL:
-            if child == NULL:
-                node = node.star
-                continue
-            match_below(account, node.star, subject, starts, at, count, terminals)
-        if child == NULL:
-            return
-        node = child
-
-
-cdef void interest_match(Account* account, const char* subject, uint32_t* starts, uint32_t count,
-                         Buffer* terminals) noexcept nogil:
-    """Append every terminal whose subject matches the tokenized literal subject. Each trie node is met at most once,
-    so the work is bounded by the trie, whatever the subject."""
-    match_below(account, account.root, subject, starts, 0, count, terminals)

@@ -10,6 +10,7 @@ cdef Entry* match_lookup(Core* core, Account* account, const char* subject, uint
                          uint32_t* slot) noexcept nogil
 cdef Entry* match_again(Core* core, Account* account, const char* subject, uint32_t size,
                         uint32_t* slot) noexcept nogil
+cdef void match_prefetch(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil
 cdef void match_invalidate(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil
 cdef void match_invalidate_all(Account* account) noexcept nogil
 cdef uint8_t match_may_pass(Entry* entry, Permission* permission, uint8_t publish, const char* subject,

@@ -16,12 +16,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from gossamer.mesh.engine.gateway cimport refused_by
-from gossamer.mesh.engine.interest cimport group_name, interest_match, terminal_subject
+from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer, next_random
 from gossamer.mesh.engine.permission cimport delivery_denied, may_hear, may_publish
 from gossamer.mesh.engine.subject cimport matches, subject_wildcard, tokenize
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.transform cimport program_apply
+from gossamer.mesh.engine.trie cimport trie_match
 from gossamer.mesh.engine.types cimport (
     BY_GATEWAY,
     BY_ROUTE,
@@ -73,6 +74,11 @@ cdef inline uint64_t subject_hash(Core* core, Account* account, const char* subj
 cdef inline uint32_t set_of(uint64_t hash, uint32_t choice) noexcept nogil:
     """A subject's first or second set: with two, hardly any overflows before the cache is full."""
     return <uint32_t>((hash >> (20 * choice)) & (CACHE_SETS - 1))
+
+
+cdef inline uint8_t set_filled(Core* core, uint32_t index) noexcept nogil:
+    """Was there ever an entry in it? The answer lies in eight kilobytes, the sets in four megabytes."""
+    return (core.cache_filled[index >> 6] >> (index & 63)) & 1
 
 
 cdef inline uint32_t first_token_slot(const char* subject, uint32_t size) noexcept nogil:
@@ -286,7 +292,7 @@ cdef Entry* entry_build(Core* core, Account* account, const char* subject, uint3
     core.scratch_text.size = 0
     core.build += 1
     if tokens:
-        interest_match(account, subject, starts, tokens, &core.scratch_terminals)
+        trie_match(account, subject, starts, tokens, &core.scratch_terminals)
     terminals = <Terminal**>core.scratch_terminals.data
     terminal_count = <uint32_t>(core.scratch_terminals.size // sizeof(void*))
     for i in range(terminal_count):
@@ -482,6 +488,7 @@ cdef uint32_t place_entry(Core* core, Entry* entry, uint64_t hash, uint32_t tag)
                 continue
             line.entry[way] = entry
             line.tag[way] = tag
+            core.cache_filled[index >> 6] |= <uint64_t>1 << (index & 63)
             return index * CACHE_WAYS + way
     index = set_of(hash, <uint32_t>(next_random(core) >> 63))
     way = <uint32_t>(next_random(core) >> 62)
@@ -492,11 +499,20 @@ cdef uint32_t place_entry(Core* core, Entry* entry, uint64_t hash, uint32_t tag)
     return index * CACHE_WAYS + way
 
 
+cdef void match_prefetch(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
+    """Have at hand what ``match_invalidate`` is going to look at, while the trie is walked."""
+    cdef uint64_t hash = subject_hash(core, account, subject, size)
+    cdef uint32_t choice
+    for choice in range(2):
+        if set_filled(core, set_of(hash, choice)):
+            prefetch(&core.cache[set_of(hash, choice)])
+
+
 cdef void match_invalidate(Core* core, Account* account, const char* subject, uint32_t size) noexcept nogil:
     """Interest on this subject or pattern changed."""
     cdef uint64_t hash
     cdef CacheSet* line
-    cdef uint32_t way, choice
+    cdef uint32_t index, way, choice
     cdef Entry* entry
     if subject_wildcard(subject, size):
         if (subject[0] == 42 or subject[0] == 62) and (size == 1 or subject[1] == 46):
@@ -504,11 +520,12 @@ cdef void match_invalidate(Core* core, Account* account, const char* subject, ui
         else:
             account.generations[first_token_slot(subject, size)] += 1
         return
-    if core.cache_entries == 0:
-        return
     hash = subject_hash(core, account, subject, size)
     for choice in range(2):
-        line = &core.cache[set_of(hash, choice)]
+        index = set_of(hash, choice)
+        if not set_filled(core, index):
+            continue
+        line = &core.cache[index]
         for way in range(CACHE_WAYS):
             if line.tag[way] != <uint32_t>(hash >> 32):
                 continue

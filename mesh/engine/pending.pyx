@@ -14,7 +14,7 @@ from gossamer.mesh.engine.mailbox cimport mail_add, mail_begin
 from gossamer.mesh.engine.match cimport match_lookup
 from gossamer.mesh.engine.memory cimport bury, next_random
 from gossamer.mesh.engine.subject cimport matches
-from gossamer.mesh.engine.subscriptions cimport enter
+from gossamer.mesh.engine.subscriptions cimport enter, subscription_make
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.types cimport (
     EVENT_LATENCY,
@@ -53,17 +53,13 @@ cdef void write_random(Core* core, char* to) noexcept nogil:
 
 cdef uint8_t answers_begin(Core* core, Account* account) noexcept nogil:
     """The account's replies get their prefix, and interest that brings those from other nodes here."""
-    cdef Subscription* one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    cdef Subscription* one = subscription_make(core, RECEIVER_ANSWERS, HERE, 0)
     if one == NULL:
         return 0
     memcpy(account.answer_prefix, b"_R_.", 4)
     write_random(core, account.answer_prefix + 4)
     memcpy(account.answer_prefix + 10, b".>", 2)
-    one.receiver = RECEIVER_ANSWERS
-    one.remote = HERE
-    one.weight = 1
     if not enter(core, account, one, account.answer_prefix, 12, NULL, 0):
-        free(one)
         return 0
     account.answers = one
     return 1

@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, strlen
 from posix.unistd cimport close, read
 
+from gossamer.mesh.engine.blocks cimport blocks_free_graves
 from gossamer.mesh.engine.client cimport parse_client
 from gossamer.mesh.engine.command cimport commands_run
 from gossamer.mesh.engine.links cimport (
@@ -497,9 +498,7 @@ cdef void tick(Core* core) noexcept nogil:
     while core.doomed != NULL:
         links_finish(core)
         output_flush_all(core)
-    for i in range(<uint32_t>(core.grave_subscriptions.size // sizeof(void*))):
-        free((<void**>core.grave_subscriptions.data)[i])
-    core.grave_subscriptions.size = 0
+    blocks_free_graves(core)
     for i in range(<uint32_t>(core.grave_plain.size // sizeof(void*))):
         free((<void**>core.grave_plain.data)[i])
     core.grave_plain.size = 0

@@ -7,13 +7,19 @@ shadow in the exporting account, which is announced there like any other (``subs
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
 from gossamer.mesh.engine.match cimport match_invalidate_all
 from gossamer.mesh.engine.memory cimport buffer_add, bury
 from gossamer.mesh.engine.pending cimport pendings_drop
-from gossamer.mesh.engine.subscriptions cimport enter, shadow_make, shadows_of_end, subscription_end
+from gossamer.mesh.engine.subscriptions cimport (
+    enter,
+    shadow_make,
+    shadows_of_end,
+    subscription_end,
+    subscription_make,
+)
 from gossamer.mesh.engine.types cimport (
     RECEIVER_NOBODY,
     RECEIVER_SERVICE,
@@ -40,16 +46,9 @@ cdef void mapping_free(Mapping* mapping) noexcept nogil:
 
 cdef void mapping_tell(Core* core, Account* account, Mapping* mapping) noexcept nogil:
     """Leaf nodes are told of the source: what they publish there is mapped here."""
-    cdef Subscription* one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
-    if one == NULL:
-        return
-    one.receiver = RECEIVER_NOBODY
-    one.remote = UNTOLD
-    one.weight = 1
-    if enter(core, account, one, mapping.source, mapping.source_size, NULL, 0):
+    cdef Subscription* one = subscription_make(core, RECEIVER_NOBODY, UNTOLD, 0)
+    if one != NULL and enter(core, account, one, mapping.source, mapping.source_size, NULL, 0):
         mapping.told = one
-    else:
-        free(one)
 
 
 cdef void mapping_set(Core* core, Account* account, Mapping* mapping) noexcept nogil:
@@ -103,15 +102,11 @@ cdef void mapping_remove(Core* core, Account* account, const char* source, uint3
 
 
 cdef uint8_t service_begin(Core* core, Import* one) noexcept nogil:
-    cdef Subscription* subscription = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    cdef Subscription* subscription = subscription_make(core, RECEIVER_SERVICE, UNTOLD, 0)
     if subscription == NULL:
         return 0
-    subscription.receiver = RECEIVER_SERVICE
-    subscription.remote = UNTOLD
-    subscription.weight = 1
     subscription.target = one
     if not enter(core, one.account, subscription, one.local, one.local_size, NULL, 0):
-        free(subscription)
         return 0
     one.subscription = subscription
     return 1

@@ -22,12 +22,12 @@ cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* sub
 cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
 cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil
 cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil
-cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subject, uint32_t size, char* queue,
-                   uint32_t queue_size) noexcept nogil
+cdef Subscription* subscription_make(Core* core, uint8_t receiver, uint8_t remote, uint32_t sid_size) noexcept nogil
+cdef uint8_t enter(Core* core, Account* account, Subscription* one, const char* subject, uint32_t size,
+                   const char* queue, uint32_t queue_size) noexcept nogil
 cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept nogil
 cdef void shadows_of_end(Core* core, Import* through, Subscription* of) noexcept nogil
 cdef void list_add(Link* link, Subscription* one) noexcept nogil
-cdef void subscription_free(Subscription* subscription) noexcept nogil
 
 
 cdef inline char* sid_text(Subscription* subscription) noexcept nogil:

@@ -5,18 +5,28 @@ Every change goes through ``enter`` and ``subscription_end``, which keep the tri
 servers have been told in step.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from gossamer.mesh.engine.accounts cimport account_settle
 from gossamer.mesh.engine.announce cimport routes_told
+from gossamer.mesh.engine.blocks cimport block_bury, block_give, block_take
 from gossamer.mesh.engine.gateway cimport gateways_told
-from gossamer.mesh.engine.interest cimport group_name, interest_add, interest_remove, terminal_find, terminal_subject
+from gossamer.mesh.engine.interest cimport (
+    group_find,
+    group_name,
+    interest_add,
+    interest_remove,
+    terminal_drop,
+    terminal_find,
+    terminal_reach,
+    terminal_subject,
+)
 from gossamer.mesh.engine.leaf cimport leafs_told
 from gossamer.mesh.engine.mailbox cimport mail_denied
-from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all
-from gossamer.mesh.engine.memory cimport buffer_add, buffer_pointer
+from gossamer.mesh.engine.match cimport match_invalidate, match_invalidate_all, match_prefetch
+from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.output cimport output_error
 from gossamer.mesh.engine.permission cimport may_subscribe
 from gossamer.mesh.engine.quoting cimport buffer_quoted
@@ -124,17 +134,42 @@ cdef inline uint8_t counted(Subscription* one) noexcept nogil:
     return one.receiver != RECEIVER_SERVICE and one.receiver != RECEIVER_NOBODY
 
 
-cdef uint8_t enter(Core* core, Account* account, Subscription* one, char* subject, uint32_t size, char* queue,
-                   uint32_t queue_size) noexcept nogil:
-    """Into the trie; the cache and other servers learn of it, and stream imports take it up."""
-    if not interest_add(account, one, subject, size, queue, queue_size):
+cdef Subscription* subscription_make(Core* core, uint8_t receiver, uint8_t remote, uint32_t sid_size) noexcept nogil:
+    """One that is nowhere yet, with ``sid_size`` bytes for " sid"; NULL when memory is out."""
+    cdef Subscription* one = <Subscription*>block_take(core, sizeof(Subscription) + sid_size)
+    if one == NULL:
+        return NULL
+    one.receiver = receiver
+    one.remote = remote
+    one.sid_size = <uint16_t>sid_size
+    one.weight = 1
+    return one
+
+
+cdef void subscription_discard(Core* core, Subscription* one) noexcept nogil:
+    """Of one that came nowhere."""
+    block_give(core, one, sizeof(Subscription) + one.sid_size)
+
+
+cdef uint8_t enter(Core* core, Account* account, Subscription* one, const char* subject, uint32_t size,
+                   const char* queue, uint32_t queue_size) noexcept nogil:
+    """Into the trie; the cache and other servers learn of it, and stream imports take it up. 0: too many tokens, or
+    memory is out, and the subscription is gone."""
+    match_prefetch(core, account, subject, size)
+    return enter_at(core, account, terminal_reach(core, account, subject, size), one, queue, queue_size)
+
+
+cdef uint8_t enter_at(Core* core, Account* account, Terminal* terminal, Subscription* one, const char* queue,
+                      uint32_t queue_size) noexcept nogil:
+    if terminal == NULL or not interest_add(core, account, terminal, one, queue, queue_size):
+        subscription_discard(core, one)
         return 0
     core.subscriptions += counted(one)
-    match_invalidate(core, account, subject, size)
+    match_invalidate(core, account, terminal_subject(terminal), terminal.subject_size)
     if one.remote == HERE or one.remote == BY_LEAF:
         one.made_ns = core.now_ns
         account.subscribed_ns = core.now_ns
-    tell(core, account, one, one.terminal, one.group, 1)
+    tell(core, account, one, terminal, one.group, 1)
     if account.streams != NULL:
         shadows_make(core, account, one)
     return 1
@@ -166,11 +201,9 @@ cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept no
     if not program_narrow(through.program, through.subject, through.subject_size, terminal_subject(of.terminal),
                           of.terminal.subject_size, &core.scratch_text):
         return
-    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    one = subscription_make(core, RECEIVER_SHADOW, HERE, 0)
     if one == NULL:
         return
-    one.receiver = RECEIVER_SHADOW
-    one.weight = 1
     one.target = through
     one.shadow_of = of
     if of.group != NULL:
@@ -178,7 +211,6 @@ cdef void shadow_make(Core* core, Import* through, Subscription* of) noexcept no
         queue_size = of.group.name_size
     if not enter(core, through.exporter, one, core.scratch_text.data, <uint32_t>core.scratch_text.size, queue,
                  queue_size):
-        free(one)
         return
     one.shadow_next = of.shadows
     of.shadows = one
@@ -221,11 +253,7 @@ cdef void subscription_end(Core* core, Subscription* one) noexcept nogil:
         list_remove(one.link, one)
     elif one.handle:
         core.own[one.handle] = NULL
-    buffer_pointer(&core.grave_subscriptions, one)
-
-
-cdef void subscription_free(Subscription* one) noexcept nogil:
-    free(one)
+    block_bury(core, one, sizeof(Subscription) + one.sid_size)
 
 
 cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil:
@@ -280,19 +308,15 @@ cdef uint8_t client_subscribe(Core* core, Link* link, char* subject, uint32_t si
     if not subject_valid(subject, size):
         output_error(core, link, b"Invalid Subject", 15)
         return 0
-    one = <Subscription*>calloc(1, sizeof(Subscription) + sid_size + 1 + 64)
+    one = subscription_make(core, RECEIVER_LINK, HERE, sid_size + 1)
     if one == NULL:
         return 0
     one.link = link
-    one.receiver = RECEIVER_LINK
-    one.weight = 1
     one.sid_hash = sid_hash(sid, sid_size)
-    one.sid_size = <unsigned short>(sid_size + 1)
     text = sid_text(one)
     text[0] = 32
     memcpy(text + 1, sid, sid_size)
     if not enter(core, link.account, one, subject, size, queue, queue_size):
-        free(one)                   # more tokens than a subject may have here, or no memory
         output_error(core, link, b"Invalid Subject", 15)
         return 0
     list_add(link, one)
@@ -358,17 +382,12 @@ cdef void own_subscribe(Core* core, Account* account, char* subject, uint32_t si
         memset(grown + core.own_capacity, 0, (capacity - core.own_capacity) * sizeof(Subscription*))
         core.own = grown
         core.own_capacity = capacity
-    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    one = subscription_make(core, receiver, HERE if receiver == RECEIVER_MAILBOX else UNTOLD, 0)
     if one == NULL:
         return
-    one.receiver = receiver
-    one.remote = HERE if receiver == RECEIVER_MAILBOX else UNTOLD
-    one.weight = 1
     one.handle = handle
     if enter(core, account, one, subject, size, queue, queue_size):
         core.own[handle] = one
-    else:
-        free(one)
 
 
 cdef void own_unsubscribe(Core* core, uint64_t handle) noexcept nogil:
@@ -386,35 +405,41 @@ cdef inline uint8_t is_from(Subscription* one, Link* link, uint32_t origin) noex
     return one.link == link and (one.origin == origin or (origin == ANY_ORIGIN and one.origin != 0))
 
 
-cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
-                               uint32_t queue_size, uint32_t origin) noexcept nogil:
-    cdef Terminal* terminal = terminal_find(account, subject, size)
+cdef Subscription* remote_at(Terminal* terminal, Link* link, char* queue, uint32_t queue_size,
+                             uint32_t origin) noexcept nogil:
     cdef Group* group
     cdef uint32_t i
-    if terminal == NULL:
-        return NULL
     if queue_size == 0:
         for i in range(terminal.plain_count):
             if is_from(terminal.plain[i], link, origin):
                 return terminal.plain[i]
         return NULL
-    group = terminal.groups
-    while group != NULL:
-        if group.name_size == queue_size and memcmp(group_name(group), queue, queue_size) == 0:
-            for i in range(group.count):
-                if is_from(group.members[i], link, origin):
-                    return group.members[i]
-        group = group.next
+    group = group_find(terminal, queue, queue_size)
+    if group != NULL:
+        for i in range(group.count):
+            if is_from(group.members[i], link, origin):
+                return group.members[i]
     return NULL
+
+
+cdef Subscription* remote_find(Link* link, Account* account, char* subject, uint32_t size, char* queue,
+                               uint32_t queue_size, uint32_t origin) noexcept nogil:
+    cdef Terminal* terminal = terminal_find(account, subject, size)
+    return NULL if terminal == NULL else remote_at(terminal, link, queue, queue_size, origin)
 
 
 cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,
                            uint32_t queue_size, uint32_t weight, uint32_t origin, uint8_t remote) noexcept nogil:
     """RS+ or LS+: repeated ones are one; the newest weight counts (routes section 11)."""
     cdef Subscription* one
+    cdef Terminal* terminal
     if not subject_valid(subject, size):
         return
-    one = remote_find(link, account, subject, size, queue, queue_size, origin)
+    match_prefetch(core, account, subject, size)
+    terminal = terminal_reach(core, account, subject, size)
+    if terminal == NULL:
+        return
+    one = remote_at(terminal, link, queue, queue_size, origin)
     if one != NULL:
         if one.weight != weight:
             one.weight = weight
@@ -424,18 +449,15 @@ cdef void remote_subscribe(Core* core, Link* link, Account* account, char* subje
             if account.routes_count and one.group != NULL and remote == BY_LEAF:
                 routes_told(core, account, one, one.terminal, one.group, 1)
         return
-    one = <Subscription*>calloc(1, sizeof(Subscription) + 64)
+    one = subscription_make(core, RECEIVER_LINK, remote, 0)
     if one == NULL:
+        terminal_drop(core, account, terminal)
         return
     one.link = link
-    one.receiver = RECEIVER_LINK
-    one.remote = remote
     one.origin = origin
     one.weight = weight
-    if not enter(core, account, one, subject, size, queue, queue_size):
-        free(one)
-        return
-    list_add(link, one)
+    if enter_at(core, account, terminal, one, queue, queue_size):
+        list_add(link, one)
 
 
 cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* subject, uint32_t size, char* queue,

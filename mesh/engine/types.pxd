@@ -25,6 +25,8 @@ cdef extern from "<pthread.h>" nogil:
 cdef enum:
     SLACK = 64
     CHUNK_CLASSES = 5
+    BLOCK_STEP = 16
+    BLOCK_CLASSES = 33          # blocks of up to 512 bytes
     READ_SIZE = 524288
     STASH_INLINE = 65536        # a longer remainder is parsed where it lies
     BIG_MESSAGE = 32768         # a longer incomplete message gets a buffer of exactly its size
@@ -37,6 +39,7 @@ cdef enum:
     SHARE_RECEIVERS = 4         # from so many receivers on, a payload of SHARE_BYTES is not copied for each
     SHARE_BYTES = 8192          # below it, copying a payload that is in the cache costs less than a slice
     CACHE_SETS = 65536
+    CACHE_SET_WORDS = 1024      # a bit for each set
     CACHE_WAYS = 4
     DOOR_BITS = 1048576         # of the doorkeeper's Bloom filter
     DOOR_KEYS = 262144          # it is emptied after so many
@@ -451,11 +454,10 @@ cdef struct TrieNode:
     TrieNode* parent
     TrieNode* star
     TrieNode* tail
-    TrieNode* bucket_next
     Terminal* terminal
+    uint64_t hash               # of a literal token
     uint32_t id
-    uint32_t hash
-    uint32_t children
+    uint32_t children           # literal ones
     uint32_t token_size         # the token follows the struct
 
 cdef struct Terminal:           # a subject with subscriptions; its text follows the struct
@@ -463,6 +465,7 @@ cdef struct Terminal:           # a subject with subscriptions; its text follows
     Terminal* previous
     Terminal* next
     Subscription** plain
+    Subscription* only          # where plain points while there is one
     uint32_t plain_count
     uint32_t plain_capacity
     uint32_t local_plain        # this node's: what is announced to routes
@@ -475,6 +478,7 @@ cdef struct Group:              # a queue group on one subject; its name follows
     Group* next
     Terminal* terminal
     Subscription** members
+    Subscription* only          # where members points while there is one
     uint32_t count
     uint32_t capacity
     uint32_t local_members
@@ -493,8 +497,9 @@ cdef struct Account:
     uint8_t system              # $NRG. may be published to
     uint32_t links
     TrieNode* root
-    TrieNode** buckets
-    uint32_t bucket_mask
+    uint64_t* slots             # of literal nodes: address and some of the hash
+    uint64_t seed               # of the hashes
+    uint32_t slot_mask
     uint32_t node_count
     uint32_t next_node_id
     Terminal* terminals
@@ -839,6 +844,7 @@ cdef struct Core:
     Subscription** own
     uint32_t own_capacity
     CacheSet* cache
+    uint64_t cache_filled[CACHE_SET_WORDS]   # a bit for each set that ever had an entry
     uint64_t hash_seed
     uint64_t* doorkeeper
     uint32_t door_keys
@@ -888,8 +894,13 @@ cdef struct Core:
     uint64_t message_sequence
     Link* doomed                # closed logically, not yet taken apart
     Link* grave_links
-    Buffer grave_subscriptions
+    Buffer grave_blocks
     Buffer grave_plain          # other freed memory
+    void* free_blocks[BLOCK_CLASSES]
+    void* block_chunks          # the last one; each begins with the one before
+    char* block_next
+    char* block_end
+    uint32_t block_chunk_size
     Entry* grave_entries
     Link* wheel[WHEEL_SLOTS]
     int64_t wheel_time
