@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 from gossamer.mesh.engine.interest cimport group_name, terminal_subject
 from gossamer.mesh.engine.origins cimport origin_by_number
 from gossamer.mesh.engine.output cimport commit, reserve
+from gossamer.mesh.engine.rights cimport may_import
 from gossamer.mesh.engine.text cimport write_number
 from gossamer.mesh.engine.types cimport (
     BY_LEAF,
@@ -22,6 +23,7 @@ from gossamer.mesh.engine.types cimport (
     Group,
     Link,
     Origin,
+    Permission,
     Subscription,
     Terminal,
 )
@@ -133,6 +135,8 @@ cdef void routes_told(Core* core, Account* account, Subscription* one, Terminal*
     cdef Link* link
     for i in range(account.routes_count):
         link = account.routes[i]
+        if not may_import(link.permission, terminal_subject(terminal), terminal.subject_size):
+            continue
         if one.remote == BY_LEAF and link.route.leaf_origin:
             count = leaf_weight(terminal, group, one.origin)
             if group != NULL or count == added:
@@ -147,8 +151,9 @@ cdef void routes_told(Core* core, Account* account, Subscription* one, Terminal*
         announce_one(core, link, b"RS", account, terminal, group, count, 0)
 
 
-cdef void announce_leafs(Core* core, Link* link, Account* account, Terminal* terminal, Group* group) noexcept nogil:
-    """What the leaf nodes of each cluster want of it."""
+cdef void announce_leafs(Core* core, Link* link, Account* account, Terminal* terminal, Group* group,
+                         uint8_t wanted) noexcept nogil:
+    """What the leaf nodes of each cluster want of it; not ``wanted``: it is withdrawn."""
     cdef Subscription** all_of = terminal.plain if group == NULL else group.members
     cdef uint32_t count = terminal.plain_count if group == NULL else group.count
     cdef uint32_t i, j
@@ -159,34 +164,45 @@ cdef void announce_leafs(Core* core, Link* link, Account* account, Terminal* ter
         while j < i and not (all_of[j].remote == BY_LEAF and all_of[j].origin == all_of[i].origin):
             j += 1
         if j == i:
-            announce_leaf(core, link, account, terminal, group, leaf_weight(terminal, group, all_of[i].origin),
-                          all_of[i].origin)
+            announce_leaf(core, link, account, terminal, group,
+                          leaf_weight(terminal, group, all_of[i].origin) if wanted else 0, all_of[i].origin)
 
 
-cdef void announce_all(Core* core, Link* link) noexcept nogil:
-    """The full interest of all accounts bound to a link that has just joined."""
-    cdef uint32_t i, count
+cdef void announce_terminal(Core* core, Link* link, Account* account, Terminal* terminal,
+                            uint8_t wanted) noexcept nogil:
+    """All that this node and its leaf nodes want of a subject; not ``wanted``: it is withdrawn."""
     cdef uint8_t apart = link.route.leaf_origin
+    cdef uint32_t count = terminal.local_plain + (0 if apart else terminal.leaf_plain)
+    cdef Group* group = terminal.groups
+    if count:
+        announce_one(core, link, b"RS", account, terminal, NULL, wanted, 0)
+    if apart and terminal.leaf_plain:
+        announce_leafs(core, link, account, terminal, NULL, wanted)
+    while group != NULL:
+        count = group.local_members + (0 if apart else leaf_weight(terminal, group, 0))
+        if count:
+            announce_one(core, link, b"RS", account, terminal, group, count if wanted else 0, 0)
+        if apart and group.leaf_members:
+            announce_leafs(core, link, account, terminal, group, wanted)
+        group = group.next
+
+
+cdef void announce_all(Core* core, Link* link, Permission* before, uint8_t again) noexcept nogil:
+    """The full interest of all accounts bound to a link that has just joined, as far as it may be imported. ``again``:
+    it was told all that ``before`` lets be imported, and what may no longer be is withdrawn."""
+    cdef uint32_t i
     cdef Account* account
     cdef Terminal* terminal
-    cdef Group* group
+    cdef char* subject
     for i in range(1, core.accounts_count):
         account = core.accounts[i]
         if account == NULL or not route_carries(core, link, account):
             continue
         terminal = account.terminals
         while terminal != NULL:
-            count = terminal.local_plain + (0 if apart else terminal.leaf_plain)
-            if count:
-                announce_one(core, link, b"RS", account, terminal, NULL, count, 0)
-            if apart and terminal.leaf_plain:
-                announce_leafs(core, link, account, terminal, NULL)
-            group = terminal.groups
-            while group != NULL:
-                count = group.local_members + (0 if apart else leaf_weight(terminal, group, 0))
-                if count:
-                    announce_one(core, link, b"RS", account, terminal, group, count, 0)
-                if apart and group.leaf_members:
-                    announce_leafs(core, link, account, terminal, group)
-                group = group.next
+            subject = terminal_subject(terminal)
+            if may_import(link.permission, subject, terminal.subject_size):
+                announce_terminal(core, link, account, terminal, 1)
+            elif again and may_import(before, subject, terminal.subject_size):
+                announce_terminal(core, link, account, terminal, 0)
             terminal = terminal.next

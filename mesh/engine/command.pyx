@@ -24,7 +24,7 @@ from gossamer.mesh.engine.match cimport match_invalidate_all, match_lookup
 from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, link_ready, output_add, output_as_is, output_writable
-from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.permission cimport permission_free, permission_keep, permission_leave, replies_free
 from gossamer.mesh.engine.publish cimport publish_own
 from gossamer.mesh.engine.quoting cimport buffer_json
 from gossamer.mesh.engine.s2 cimport s2_more, s2_unpack
@@ -38,6 +38,7 @@ from gossamer.mesh.engine.sharing cimport (
 )
 from gossamer.mesh.engine.subject cimport subject_wildcard
 from gossamer.mesh.engine.subscriptions cimport (
+    exports_recheck,
     own_subscribe,
     own_unsubscribe,
     subscriptions_end_all,
@@ -233,13 +234,9 @@ cdef void take_permission(Core* core, Link* link, int64_t id) noexcept nogil:
     if id and wanted == NULL:           # a set that is gone must not become "everything"
         link_doom(core, link, AUTHENTICATION_VIOLATION, b"Authorization Violation", 23, 1)
         return
-    if wanted != NULL:
-        wanted.links += 1
+    permission_keep(wanted)
     link.permission = wanted
-    if before != NULL:
-        before.links -= 1
-        if before.links == 0 and before.removed:
-            permission_free(before)
+    permission_leave(before)
     if wanted != NULL and wanted.response_max:
         link.special |= SPECIAL_RESPONSES
     else:
@@ -308,7 +305,11 @@ cdef RouteState* route_state(Link* link) noexcept nogil:
 
 
 cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
+    """``b`` node, ``c`` place in the pool, ``d`` flags, ``e`` account, ``f`` permissions; the blob: the peer's hash. A
+    link that has joined is told everything again."""
     cdef RouteState* route
+    cdef Permission* before
+    cdef uint8_t again
     if link.state >= STATE_CLOSING or link.kind == KIND_CLIENT \
             or (command.e and account_by_id(core, <uint64_t>command.e) == NULL):
         return
@@ -324,11 +325,19 @@ cdef void join_route(Core* core, Link* link, Command* command) noexcept nogil:
     route.dedicated = account_by_id(core, <uint64_t>command.e) if command.e else NULL
     if command.size[0] == HASH_SIZE:
         memcpy(route.peer_hash, command.blob, HASH_SIZE)
-    link.state = STATE_OPEN
-    if not route.joined:
-        route.joined = 1
-        route_joined(core, link)
-    announce_all(core, link)
+    again = route.joined
+    before = link.permission
+    permission_keep(before)
+    take_permission(core, link, command.f)
+    if link.state < STATE_CLOSING:
+        link.state = STATE_OPEN
+        if again:
+            exports_recheck(core, link)
+        else:
+            route.joined = 1
+            route_joined(core, link)
+        announce_all(core, link, before, again)
+    permission_leave(before)
     link_admitted(core, link)
     link_ready(core, link)
 
@@ -406,8 +415,7 @@ cdef void change(Core* core, Link* link, Command* command) noexcept nogil:
     """Other permissions and limits. A leaf node's peer is told what that makes of a difference."""
     cdef Permission* before = link.permission
     cdef uint8_t leaf = link.kind == KIND_LEAF and link.route != NULL and link.route.joined
-    if leaf and before != NULL:
-        before.links += 1               # it is still read
+    permission_keep(before)
     take_permission(core, link, command.c)
     limit_link(core, link, command.e, command.f)
     if link.state < STATE_CLOSING and link.account != NULL:
@@ -418,10 +426,7 @@ cdef void change(Core* core, Link* link, Command* command) noexcept nogil:
             subscriptions_recheck(core, link)
             if 0 <= link.max_subscriptions < link.subscription_count:
                 link_doom(core, link, MAX_SUBSCRIPTIONS_EXCEEDED, b"maximum subscriptions exceeded", 30, 1)
-    if leaf and before != NULL:
-        before.links -= 1
-        if before.links == 0 and before.removed:
-            permission_free(before)
+    permission_leave(before)
 
 
 cdef void set_error(Link* link, char* text, uint32_t size) noexcept nogil:

@@ -155,8 +155,12 @@ class Engine:
         account: int = 0,  # dedicated to this account
         leaf_origin_always: bool = False,  # ln: leaf interest without a cluster is told with the origin ``_``
         server_hash: bytes = b"",  # six characters, for replies mapped by gateways (``gateway_identity``)
+        permissions: int = 0,  # the cluster's: publish is import, subscribe is export (routes section 15)
     ) -> None:
-        """Register: all interest of this link's accounts is announced on it, the link is un-parked and counts."""
+        """Register: all interest of this link's accounts that may be imported is announced on it, the link is un-parked
+        and counts. Interest of the peer that may not be exported is not kept. Called again for a link that has joined:
+        all is announced once more (the peer exports something new), what other ``permissions`` no longer let be
+        imported is withdrawn, and what they no longer let be exported is forgotten."""
 
     # --- gateways --------------------------------------------------------------------------------------------------
     def gateway_identity(self, *, name: bytes, cluster_hash: bytes, server_hash: bytes) -> None:

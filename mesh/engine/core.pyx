@@ -659,7 +659,7 @@ cdef class Engine:
 
     def join_route(self, uint64_t link, *, int node, bint headers, bint leaf_origin=False,
                    bint leaf_origin_unsubscribe=False, int pool_index=0, bint pooled=True, uint32_t account=0,
-                   bint leaf_origin_always=False, bytes server_hash=b""):
+                   bint leaf_origin_always=False, bytes server_hash=b"", uint32_t permissions=0):
         cdef Command command
         memset(&command, 0, sizeof(command))
         command.op = COMMAND_JOIN_ROUTE
@@ -671,6 +671,7 @@ cdef class Engine:
         command.d = (ROUTE_HEADERS if headers else 0) | (ROUTE_LEAF_ORIGIN if leaf_origin else 0) \
             | (ROUTE_LEAF_ORIGIN_UNSUBSCRIBE if leaf_origin_unsubscribe else 0) | (ROUTE_POOLED if pooled else 0)
         command.e = account
+        command.f = permissions
         command.size[0] = len(server_hash)
         self.push(&command, server_hash)
 

@@ -27,7 +27,7 @@ from gossamer.mesh.engine.output cimport (
     output_flush,
 )
 from gossamer.mesh.engine.pending cimport requests_forgotten
-from gossamer.mesh.engine.permission cimport permission_free, replies_free
+from gossamer.mesh.engine.permission cimport permission_leave, replies_free
 from gossamer.mesh.engine.s2 cimport s2_forget
 from gossamer.mesh.engine.subscriptions cimport subscriptions_end_all
 from gossamer.mesh.engine.text cimport write_number
@@ -432,11 +432,8 @@ cdef void take_apart(Core* core, Link* link) noexcept nogil:
     if link.asked != NULL:
         requests_forgotten(core, link, NULL, 0)
     replies_free(link)
-    if link.permission != NULL:
-        link.permission.links -= 1
-        if link.permission.links == 0 and link.permission.removed:
-            permission_free(link.permission)
-        link.permission = NULL
+    permission_leave(link.permission)
+    link.permission = NULL
     if link.account != NULL:
         link.account.links -= 1
         account_settle(core, link.account)

@@ -21,6 +21,7 @@ from gossamer.mesh.engine.origins cimport origin_number
 from gossamer.mesh.engine.output cimport link_doom, output_add, output_flush_all
 from gossamer.mesh.engine.parsing cimport Text, letters, line_exceeded, split, unknown_operation, violation
 from gossamer.mesh.engine.publish cimport publish_from_server
+from gossamer.mesh.engine.rights cimport may_export
 from gossamer.mesh.engine.subscriptions cimport ANY_ORIGIN, remote_subscribe, remote_unsubscribe
 from gossamer.mesh.engine.text cimport is_blank, read_number
 from gossamer.mesh.engine.types cimport (
@@ -297,6 +298,8 @@ cdef void interest_line(Core* core, Link* link, char* line, uint32_t size, uint8
         if origin == 0:
             return
     if add and weight > 0:
+        if not may_export(link, parts[first].at, parts[first].size):
+            return
         remote_subscribe(core, link, account, parts[first].at, parts[first].size, queue.at, queue.size,
                          <uint32_t>weight, origin, BY_ROUTE)
     else:

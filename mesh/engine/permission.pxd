@@ -4,6 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from gossamer.mesh.engine.types cimport Core, Link, Message, PatternList, Permission, Subscription
 
 cdef int pattern_list_set(PatternList* target, object entries) except -1
+cdef void permission_keep(Permission* permission) noexcept nogil
+cdef void permission_leave(Permission* permission) noexcept nogil
 cdef void permission_free(Permission* permission) noexcept nogil
 cdef uint8_t may_publish(Permission* permission, const char* subject, uint32_t size) noexcept nogil
 cdef uint8_t may_hear(Permission* permission, const char* subject, uint32_t size) noexcept nogil

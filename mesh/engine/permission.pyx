@@ -56,6 +56,20 @@ cdef void pattern_list_free(PatternList* target) noexcept nogil:
     free(target.entries)
 
 
+cdef void permission_keep(Permission* permission) noexcept nogil:
+    """One more that reads it: a link, or whoever compares it with the next."""
+    if permission != NULL:
+        permission.links += 1
+
+
+cdef void permission_leave(Permission* permission) noexcept nogil:
+    """One less; the last one frees a set that was removed."""
+    if permission != NULL:
+        permission.links -= 1
+        if permission.links == 0 and permission.removed:
+            permission_free(permission)
+
+
 cdef void permission_free(Permission* permission) noexcept nogil:
     pattern_list_free(&permission.publish_allow)
     pattern_list_free(&permission.publish_deny)

@@ -7,5 +7,7 @@ cdef uint8_t may_announce(Link* link, Permission* permission, const char* subjec
                           uint32_t queue_size) noexcept nogil
 cdef uint8_t may_learn(Link* link, const char* subject, uint32_t size, const char* queue,
                        uint32_t queue_size) noexcept nogil
+cdef uint8_t may_import(Permission* permission, const char* subject, uint32_t size) noexcept nogil
+cdef uint8_t may_export(Link* link, const char* subject, uint32_t size) noexcept nogil
 cdef uint8_t may_send(Link* link, Entry* entry, const char* subject, uint32_t size) noexcept nogil
 cdef uint8_t may_take(Core* core, Link* link, Entry* entry, const char* subject, uint32_t size) noexcept nogil

@@ -145,7 +145,7 @@ cdef uint8_t goes_to(Subscription* one, Message* message, Entry* entry) noexcept
         return 0
     if message.origin and link.kind == KIND_LEAF and link.route.origin == message.origin:
         return 0
-    return link.kind != KIND_LEAF or may_send(link, entry, message.subject, message.subject_size)
+    return link.permission == NULL or may_send(link, entry, message.subject, message.subject_size)
 
 
 cdef uint8_t pick_remote(Core* core, Subscription* member, Group* group, Message* message,

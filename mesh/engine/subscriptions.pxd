@@ -21,6 +21,7 @@ cdef void remote_unsubscribe(Core* core, Link* link, Account* account, char* sub
                              uint32_t queue_size, uint32_t origin) noexcept nogil
 cdef void subscription_end(Core* core, Subscription* subscription) noexcept nogil
 cdef void subscriptions_end_all(Core* core, Link* link) noexcept nogil
+cdef void exports_recheck(Core* core, Link* link) noexcept nogil
 cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil
 cdef Subscription* subscription_make(Core* core, uint8_t receiver, uint8_t remote, uint32_t sid_size) noexcept nogil
 cdef uint8_t enter(Core* core, Account* account, Subscription* one, const char* subject, uint32_t size,

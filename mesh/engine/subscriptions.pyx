@@ -30,6 +30,7 @@ from gossamer.mesh.engine.memory cimport buffer_add
 from gossamer.mesh.engine.output cimport output_error
 from gossamer.mesh.engine.permission cimport may_subscribe
 from gossamer.mesh.engine.quoting cimport buffer_quoted
+from gossamer.mesh.engine.rights cimport may_export
 from gossamer.mesh.engine.subject cimport subject_valid, token_count
 from gossamer.mesh.engine.text cimport hash_bytes
 from gossamer.mesh.engine.transform cimport program_narrow
@@ -357,6 +358,17 @@ cdef void subscriptions_recheck(Core* core, Link* link) noexcept nogil:
             buffer_add(&core.line_other, b")", 1)
             deny(core, link, terminal_subject(one.terminal), one.terminal.subject_size, queue, queue_size,
                  core.line_other.data, <uint32_t>core.line_other.size)
+            subscription_end(core, one)
+        one = following
+
+
+cdef void exports_recheck(Core* core, Link* link) noexcept nogil:
+    """The route has other permissions: end what its peer may no longer want of us."""
+    cdef Subscription* one = link.subscriptions
+    cdef Subscription* following
+    while one != NULL:
+        following = one.next
+        if one.terminal != NULL and not may_export(link, terminal_subject(one.terminal), one.terminal.subject_size):
             subscription_end(core, one)
         one = following
 

@@ -152,6 +152,7 @@ class MemoryNode(Comparison):
         pool_index: int = 0,
         account: bytes = b"",
         leaf_origin_unsubscribe: bool = True,
+        permissions: ReferencePermissions = EVERYTHING,
     ) -> int:
         """A route link that has done its handshake (the peer dialled); what it was announced is still in ``output``."""
         link = self.open_raw(Admission(account=b""), kind=LinkKind.ROUTE)
@@ -166,6 +167,7 @@ class MemoryNode(Comparison):
             pool_index=pool_index,
             account=self.account(account) if account else 0,
             leaf_origin_unsubscribe=leaf_origin_unsubscribe,
+            permissions=self.compiled(permissions),
         )
         self.settle()
         return link
