@@ -78,6 +78,28 @@ def server_kind(request: pytest.FixtureRequest) -> type[ServerProcess]:
     return kind
 
 
+class SharedServers:
+    """Running servers of one kind, each started once: what the fixture ``shared_server`` gives."""
+
+    def __init__(self, kind: type[ServerProcess], tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.kind = kind
+        self._folders = tmp_path_factory
+        self._running: dict[str, ServerProcess] = {}
+
+    def __call__(self, **arguments: Any) -> ServerProcess:
+        """A server with exactly these arguments of ServerProcess, without folder."""
+        key = repr(sorted(arguments.items()))
+        server = self._running.get(key)
+        if server is None or not server.running:
+            folder = self._folders.mktemp(f"{self.kind.kind}-shared")
+            server = self._running[key] = self.kind(folder, **arguments).start()
+        return server
+
+    def stop(self) -> None:
+        for server in self._running.values():
+            server.stop()
+
+
 @pytest.fixture(scope="session")
 def shared_server(
     server_kind: type[ServerProcess], tmp_path_factory: pytest.TempPathFactory
@@ -85,20 +107,23 @@ def shared_server(
     """Call with the arguments of ServerProcess, without folder: a running server with exactly these, started once.
 
     For tests that leave the server as they found it; it lives until the end of the session.
+
+    A conftest that overrides ``server_kind`` must override this fixture as well, with the same text: pytest keeps the
+    value of a session's fixture whichever ``server_kind`` it was made from, so that tests of one kind would meet
+    servers of the other.
     """
-    running: dict[str, ServerProcess] = {}
+    servers = SharedServers(server_kind, tmp_path_factory)
+    yield servers
+    servers.stop()
 
-    def share(**arguments: Any) -> ServerProcess:
-        key = repr(sorted(arguments.items()))
-        server = running.get(key)
-        if server is None or not server.running:
-            folder = tmp_path_factory.mktemp(f"{server_kind.kind}-shared")
-            server = running[key] = server_kind(folder, **arguments).start()
-        return server
 
-    yield share
-    for server in running.values():
-        server.stop()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """No test runs against another kind of server than its id says."""
+    found = getattr(item, "funcargs", {})
+    servers, kind = found.get("shared_server"), found.get("server_kind")
+    if isinstance(servers, SharedServers) and servers.kind is not kind:
+        pytest.fail(f"shared_server is of {servers.kind}, server_kind is {kind}: one is overridden without the other")
 
 
 @pytest.fixture

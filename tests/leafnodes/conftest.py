@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gossamer.mesh.testing import plugin
+from gossamer.mesh.testing.plugin import SharedServers
 from gossamer.mesh.testing.process import ServerProcess
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -40,6 +41,16 @@ def server_kind(request: pytest.FixtureRequest) -> type[ServerProcess]:
     if reason := kind.missing():
         pytest.skip(reason)
     return kind
+
+
+@pytest.fixture(scope="session")
+def shared_server(
+    server_kind: type[ServerProcess], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedServers]:
+    """As the plug-in's, which must not keep servers of these kinds for other folders."""
+    servers = SharedServers(server_kind, tmp_path_factory)
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gossamer.mesh.testing.plugin import Dial, Join, StartServer
-from gossamer.mesh.testing.process import NatsServerProcess, ServerError, ServerProcess
+from gossamer.mesh.testing.process import GossamerProcess, NatsServerProcess, ServerError, ServerProcess
 from gossamer.mesh.testing.wire import WireError
 
 
@@ -83,3 +83,37 @@ def test_importing_the_plugin_is_light() -> None:
     names = {"gossamer", "gossamer.mesh", "gossamer.mesh.testing", "gossamer.mesh.testing.plugin"}
     assert done.stdout.strip() == repr(sorted(names))
     assert done.stderr == ""
+
+
+OTHER_KIND = """
+import pytest
+from gossamer.mesh.testing.process import GossamerProcess
+
+class Other(GossamerProcess):
+    pass
+
+@pytest.fixture(scope="session")
+def server_kind(request):
+    return Other
+"""
+
+
+def test_no_test_meets_a_kind_of_server_that_is_not_its_own(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"test_{name}.py").write_text("def test_it(shared_server):\n    pass\n")
+    (tmp_path / "first" / "conftest.py").write_text(OTHER_KIND)
+    (tmp_path / "conftest.py").write_text(
+        "from gossamer.mesh.testing import plugin\n\ndef pytest_configure(config):\n"
+        "    config.pluginmanager.is_registered(plugin) or config.pluginmanager.register(plugin, 'gossamer')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        env={**GossamerProcess.environment(), "GOSSAMER_SERVERS": "gossamer"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 1 passed" in done.stdout
+    assert "one is overridden without the other" in done.stdout
