@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from gossamer.auth.permissions import Permissions
 from gossamer.mesh.monitor.formats import duration, timestamp, uptime
 from gossamer.mesh.monitor.parameters import with_detail
 from gossamer.mesh.monitor.subscriptions import detail, subject_text
+from gossamer.mesh.peers.route_protocol import SubjectLists, subject_lists
 
 if TYPE_CHECKING:
     from gossamer.mesh.engine.core import LinkStatistics
@@ -29,17 +33,26 @@ def routez(node: "Node", *, subscriptions: bool = False, in_detail: bool = False
                 entry["subscriptions_list_detail"] = [detail(one) for one in found]
             elif found:
                 entry["subscriptions_list"] = [subject_text(one) for one in found]
+        entry |= _permissions(row.imports, row.exports)
         if row.account:
             entry["account"] = row.account
         entry["compression"] = row.compression
         routes.append(entry)
+    own = node.options.cluster.permissions if node.options.cluster is not None else Permissions()
     return {
         "server_id": node.identity.server_id,
         "server_name": node.identity.server_name,
         "now": timestamp(now_ns),
+        **_permissions(subject_lists(own.publish), subject_lists(own.subscribe)),
         "num_routes": len(routes),
         "routes": routes,
     }
+
+
+def _permissions(imports: SubjectLists | None, exports: SubjectLists | None) -> dict[str, Any]:
+    """What interest a node tells and keeps; nothing where it is not restricted."""
+    told = {"import": imports, "export": exports}
+    return {name: msgspec.to_builtins(lists) for name, lists in told.items() if lists is not None}
 
 
 def from_query(node: "Node", query: Mapping[str, str]) -> dict[str, Any]:

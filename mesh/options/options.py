@@ -8,6 +8,7 @@ fields by their path (``limits.max_payload``). Names are those of nats-server's 
 
 from msgspec import Struct, field
 
+from gossamer.auth.permissions import Permissions
 from gossamer.auth.settings import GLOBAL_ACCOUNT, AuthSettings, UserSettings
 
 _SECOND_NS = 1_000_000_000
@@ -98,6 +99,7 @@ class ClusterOptions(Struct, frozen=True, kw_only=True):
     connect_backoff: bool = False
     pool_size: int = 3  # negative: no pool
     accounts: tuple[str, ...] = ()
+    permissions: Permissions = Permissions()  # publish: what is imported, subscribe: what is exported
     compression: CompressionOptions = CompressionOptions(mode="accept")
     ping_interval_ns: int = ROUTE_PING_INTERVAL_MAX_NS
     ping_max: int = 2

@@ -33,7 +33,6 @@ class Feature(Enum):
     PROXIES = "the PROXY protocol comes with a later release"
     OCSP = "OCSP comes with TLS, in a later release"
     PROFILING = "the profiling port comes with a later release"
-    ROUTE_PERMISSIONS = "permissions of routes come with a later release"
     TRACING = "message tracing comes with a later release"
     WRITE_RETRY = "only routes can keep a connection whose write timed out so far"
     CACHE_SWITCH = "the match cache cannot be switched off"

@@ -1,13 +1,27 @@
 """Permissions in the engine: compiled once for each distinct value and shared by all who have them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from gossamer.auth.permissions import Permissions
 
-if TYPE_CHECKING:
-    from gossamer.mesh.engine.core import Engine
+
+class PermissionEngine(Protocol):
+    """The part of ``gossamer.mesh.engine.core.Engine`` that sets of permissions use."""
+
+    def permissions(
+        self,
+        *,
+        publish_allow: Sequence[bytes] | None = None,
+        publish_deny: Sequence[bytes] = (),
+        subscribe_allow: Sequence[tuple[bytes, bytes]] | None = None,
+        subscribe_deny: Sequence[tuple[bytes, bytes]] = (),
+        response_max: int = 0,
+        response_ttl_ns: int = 0,
+    ) -> int: ...
+    def remove_permissions(self, permissions: int) -> None: ...
 
 
 class CompiledPermissions(Struct, gc=False):
@@ -23,7 +37,7 @@ class PermissionTable:
 
     __slots__ = ("_compiled", "_engine")
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: PermissionEngine) -> None:
         self._engine = engine
         self._compiled: dict[Permissions, CompiledPermissions] = {}
 
@@ -54,8 +68,10 @@ class PermissionTable:
 UNRESTRICTED = Permissions()
 
 
-def compile_permissions(engine: "Engine", value: Permissions) -> int:
-    """Program the engine; the result is the number of the set."""
+def compile_permissions(engine: PermissionEngine, value: Permissions) -> int:
+    """Program the engine; the result is the number of the set, 0 if nothing is restricted."""
+    if value == UNRESTRICTED:
+        return 0
     publish, subscribe, responses = value.publish, value.subscribe, value.responses
     return engine.permissions(
         publish_allow=None if publish.allow is None else [entry.encode() for entry in publish.allow],

@@ -9,6 +9,8 @@ Time is not kept here: the caller passes it in where it is remembered, and wakes
 
 from collections.abc import Callable, Collection
 
+import msgspec
+
 from gossamer.mesh.engine.kinds import CloseReason
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers import route_protocol as protocol
@@ -21,7 +23,7 @@ from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl
 from gossamer.mesh.peers.route_state import RouteState
-from gossamer.mesh.peers.route_table import Connection, Stage
+from gossamer.mesh.peers.route_table import Connection, Remote, Stage
 from gossamer.mesh.peers.route_world import RouteIdentity, RouteRow
 from gossamer.mesh.world import Randomness
 
@@ -136,6 +138,11 @@ class RouteCore:
                 state.close(each, CloseReason.CLIENT_CLOSED)
             elif remade and not each.account:
                 state.close(each, CloseReason.ROUTE_REMOVED)
+            elif settings.permissions != old.permissions and each.stage is Stage.JOINED:
+                assert each.remote is not None
+                assert each.info is not None
+                state.join(each, each.remote, each.info)
+                self.actions.append(do.Send(each.link, self._voice.info()))
         for url in settings.routes:
             if url not in old.routes:
                 self._dial_configured(url)
@@ -253,7 +260,20 @@ class RouteCore:
         elif info.ldm and remote.client_urls:
             remote.client_urls = ()
             self._state.share_client_urls()
+        else:
+            self._follow_permissions(connection, remote, info)
         self.actions.append(do.Resume(connection.link))
+
+    def _follow_permissions(self, connection: Connection, remote: Remote, said: RouteInfo) -> None:
+        """The sender may import and export something else than before. What it may export now it has to be told of:
+        it has thrown that away (spec routes 15)."""
+        before = connection.info
+        assert before is not None
+        if (said.imports, said.exports) == (before.imports, before.exports):
+            return
+        connection.info = msgspec.structs.replace(before, imports=said.imports, exports=said.exports)
+        if said.exports != before.exports:
+            self._state.join(connection, remote, before)
 
     def has_routes_to(self, server_id: str, names: Collection[str]) -> None:
         """A remote has said whom it is connected to."""

@@ -36,6 +36,7 @@ from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.gateways.hashes import short_hash
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers import route_actions as do
+from gossamer.mesh.peers.compiled import compile_permissions
 from gossamer.mesh.peers.route_core import RouteCore
 from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.route_settings import is_hash, settings_from
@@ -83,6 +84,7 @@ class RouteManager:
         self._on_client_urls_changed = on_client_urls_changed
         self._on_cluster_name_changed = on_cluster_name_changed
         self._log = log
+        self._permissions = 0  # of the cluster, as the engine numbers them
         self._listener = 0
         self._dials: dict[int, Timer] = {}
         self._checks: dict[int, Timer] = {}
@@ -121,6 +123,7 @@ class RouteManager:
         routes. ``client_urls`` are this node's own ``host:port`` for clients."""
         options = self._options
         self._configure_engine()
+        self._permissions = compile_permissions(self._engine, self._settings.permissions)
         if is_hash(options.password):
             self._log.warning(
                 "The cluster password is a bcrypt hash: nodes that we hear of by gossip cannot be dialled with it"
@@ -140,10 +143,15 @@ class RouteManager:
         """Take over a changed ``cluster`` block; host and port stay as they are, and so does whether an authorization
         timeout runs. Raises ValueError, changing nothing, for a route or address that cannot be read."""
         settings = settings_from(cluster_options)
+        before = self._permissions
+        if settings.permissions != self._settings.permissions:
+            self._permissions = compile_permissions(self._engine, settings.permissions)
         self._options, self._settings = cluster_options, settings
         self._configure_engine()
         self._core.change(settings)
         self._apply()
+        if before != self._permissions and before:
+            self._engine.remove_permissions(before)
 
     def _configure_engine(self) -> None:
         options = self._options
@@ -343,4 +351,5 @@ class RouteManager:
             pooled=action.pooled,
             account=account,
             server_hash=short_hash(action.server_id),
+            permissions=self._permissions,
         )

@@ -240,20 +240,7 @@ class RouteMeeting:
         if not connection.account:
             remote.info = info
         state.table.register(connection, remote, index)
-        state.actions.append(
-            do.Join(
-                link=connection.link,
-                node=remote.node,
-                headers=info.headers,
-                leaf_origin=info.lnoc or info.ln,
-                leaf_origin_unsubscribe=info.lnocu or info.ln,
-                leaf_origin_always=info.ln,
-                pool_index=max(connection.index, 0),
-                pooled=connection.pooled,
-                account=connection.account,
-                server_id=remote.server_id,
-            )
-        )
+        state.join(connection, remote, info)
         what = f"account {connection.account}" if connection.account else f"pool index {connection.index}"
         state.say("info", f"{connection.label} - Route connection to {info.server_name!r} registered ({what})")
         if is_new and not state.settings.no_advertise:

@@ -9,12 +9,25 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from gossamer.auth.permissions import SubjectPermissions
 from gossamer.mesh.peers.route_settings import RouteUrl, join_address, parse_url
 
 _FNV_OFFSET: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 
 _encode = msgspec.json.Encoder().encode
+
+
+class SubjectLists(Struct, frozen=True, omit_defaults=True):
+    """One direction of a cluster's permissions, as INFO says it (spec routes 15)."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+def subject_lists(value: SubjectPermissions) -> SubjectLists | None:
+    """None: nothing is restricted, and INFO does not speak of it."""
+    return SubjectLists(value.allow or (), value.deny) if value.allow or value.deny else None
 
 
 class RouteInfo(Struct, frozen=True, kw_only=True):
@@ -43,6 +56,8 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     gateway_url: str = ""
     leafnode_urls: tuple[str, ...] = ()
     ldm: bool = False
+    imports: SubjectLists | None = msgspec.field(default=None, name="import")
+    exports: SubjectLists | None = msgspec.field(default=None, name="export")
     members: dict[str, object] = {}
 
     @property

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from gossamer.auth.permissions import Permissions
 from gossamer.mesh.options.options import ClusterOptions
 
 #: Where a route URL without a port leads.
@@ -27,7 +28,8 @@ class RouteUrl(Struct, frozen=True):
 
 class RouteSettings(Struct, frozen=True, kw_only=True):
     """``pool_size`` below 1: no pool and no dedicated connection. ``advertise``: host and port that others dial
-    instead of the listener's (port 0: the listener's). ``accounts`` have a connection of their own. ``compression`` is
+    instead of the listener's (port 0: the listener's). ``accounts`` have a connection of their own. ``permissions`` are
+    about interest: publish is what may be imported, subscribe what may be exported (spec routes 15). ``compression`` is
     a word of ``gossamer.mesh.peers.compression``."""
 
     name: str
@@ -42,6 +44,7 @@ class RouteSettings(Struct, frozen=True, kw_only=True):
     connect_backoff: bool
     pool_size: int
     accounts: tuple[str, ...] = ()
+    permissions: Permissions = Permissions()
     compression: str = "accept"
     rtt_thresholds_ns: tuple[int, ...] = ()
 
@@ -73,6 +76,7 @@ def settings_from(options: ClusterOptions) -> RouteSettings:
         connect_backoff=options.connect_backoff,
         pool_size=options.pool_size or ClusterOptions().pool_size,
         accounts=options.accounts,
+        permissions=options.permissions,
         compression=options.compression.mode,
         rtt_thresholds_ns=options.compression.rtt_thresholds_ns,
     )

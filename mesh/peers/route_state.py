@@ -13,8 +13,9 @@ from gossamer.mesh.peers.route_calls import RouteCalls
 from gossamer.mesh.peers.route_gossip import RouteGossip
 from gossamer.mesh.peers.route_name import ClusterName
 from gossamer.mesh.peers.route_neighbours import RouteNeighbours
+from gossamer.mesh.peers.route_protocol import RouteInfo
 from gossamer.mesh.peers.route_settings import RouteSettings
-from gossamer.mesh.peers.route_table import Connection, RouteTable, Stage
+from gossamer.mesh.peers.route_table import Connection, Remote, RouteTable, Stage
 from gossamer.mesh.peers.route_voice import RouteVoice
 from gossamer.mesh.peers.route_world import RouteIdentity
 from gossamer.mesh.world import Randomness
@@ -68,6 +69,23 @@ class RouteState:
             return
         connection.stage = Stage.CLOSING
         self.actions.append(do.CloseLink(connection.link, reason, error))
+
+    def join(self, connection: Connection, remote: Remote, info: RouteInfo) -> None:
+        """Interest and messages flow from here on; once more where what may cross has changed (spec routes 15)."""
+        self.actions.append(
+            do.Join(
+                link=connection.link,
+                node=remote.node,
+                headers=info.headers,
+                leaf_origin=info.lnoc or info.ln,
+                leaf_origin_unsubscribe=info.lnocu or info.ln,
+                leaf_origin_always=info.ln,
+                pool_index=max(connection.index, 0),
+                pooled=connection.pooled,
+                account=connection.account,
+                server_id=remote.server_id,
+            )
+        )
 
     def share_client_urls(self) -> None:
         """Tell the node where clients reach the others, if that has changed."""

@@ -224,4 +224,6 @@ def _row(connection: Connection) -> RouteRow:
         account=connection.account,
         node=remote.node,
         compression=connection.level or connection.compression,
+        imports=connection.info.imports if connection.info is not None else None,
+        exports=connection.info.exports if connection.info is not None else None,
     )

@@ -2,7 +2,7 @@
 
 from gossamer.mesh.peers.route_name import ClusterName
 from gossamer.mesh.peers.route_neighbours import RouteNeighbours
-from gossamer.mesh.peers.route_protocol import connect_line, info_line
+from gossamer.mesh.peers.route_protocol import connect_line, info_line, subject_lists
 from gossamer.mesh.peers.route_settings import RouteSettings, RouteUrl, join_address
 from gossamer.mesh.peers.route_world import RouteIdentity
 
@@ -70,5 +70,7 @@ class RouteVoice:
                 "gossip_mode": gossip_mode,
                 "gateway_url": self._neighbours.gateway_url,
                 "leafnode_urls": self._neighbours.leafnode_urls,
+                "import": subject_lists(settings.permissions.publish),
+                "export": subject_lists(settings.permissions.subscribe),
             }
         )

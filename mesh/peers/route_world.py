@@ -9,6 +9,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gossamer.mesh.peers.compiled import PermissionEngine
+from gossamer.mesh.peers.route_protocol import SubjectLists
+
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
 
@@ -48,6 +51,8 @@ class RouteRow(Struct, frozen=True, kw_only=True):
     account: str
     node: int
     compression: str
+    imports: SubjectLists | None = None  # of the remote: what interest it tells
+    exports: SubjectLists | None = None  # and what it keeps
 
 
 class DialOutcome(Struct, frozen=True):
@@ -95,7 +100,7 @@ class Dialer(Protocol):
         ...
 
 
-class RouteEngine(Protocol):
+class RouteEngine(PermissionEngine, Protocol):
     """The part of ``gossamer.mesh.engine.core.Engine`` that routes use; see ``core.pyi`` for what each call does."""
 
     def configure(
@@ -134,5 +139,6 @@ class RouteEngine(Protocol):
         account: int = 0,
         leaf_origin_always: bool = False,
         server_hash: bytes = b"",
+        permissions: int = 0,
     ) -> None: ...
     def account(self, name: bytes, *, dedicated_route: bool = False) -> int: ...

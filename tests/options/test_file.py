@@ -333,6 +333,21 @@ class TestCluster:
             write_deadline_ns=5 * SECOND,
         )
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "permissions {import: a, export {allow: [b], deny: c}}",
+            "permissions {import: a, export {allow: [b], deny: c}}, authorization {permissions {import: x}}",
+            "authorization {permissions {import: x}}, permissions {import: a, export {allow: [b], deny: c}}",
+            "authorization {permissions {import: a, export {allow: [b], deny: c}}}",
+        ],
+    )
+    def test_permissions(self, options, text):
+        meant = Permissions(
+            publish=SubjectPermissions(allow=("a",)), subscribe=SubjectPermissions(allow=("b",), deny=("c",))
+        )
+        assert options(f"cluster {{port: 1, {text}}}").cluster.permissions == meant
+
     def test_no_port_no_cluster(self, options):
         assert options('cluster {name: c, routes: ["nats://a:1"]}').cluster is None
 
@@ -372,6 +387,9 @@ class TestCluster:
         [
             ("authorization {users: []}", "Cluster authorization does not allow multiple users"),
             ("authorization {token: a}", "Cluster authorization does not support tokens"),
+            ('permissions {export: "b q"}', 'cluster export allow: subject "b q" is not a valid subject'),
+            ('permissions {export {deny: "b q"}}', 'cluster export deny: subject "b q" is not a valid subject'),
+            ("permissions {allow_responses: true}", "Cluster permissions do not support dynamic responses"),
             ('routes: "nats://a:1"', "interface conversion: interface {} is string, not []interface {}"),
             ('name: "a b"', "cluster name cannot contain spaces"),
         ],

@@ -31,7 +31,6 @@ WAITING = {
     "prof_block_rate": ["prof_block_rate: 1"],
     "write_timeout": ["write_timeout: retry", "gateway {name: g, port: 1, write_timeout: close}"],
     "no_sublist_cache": ["no_sublist_cache: true"],
-    "permissions": ["cluster {permissions {import: a}}"],
     "js_ack_fc_v2": ["feature_flags {js_ack_fc_v2: true}"],
 }  # fmt: skip
 

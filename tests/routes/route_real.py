@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -46,22 +47,13 @@ class RealServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, list[str]] = {}
         self._port = {"nats": -1, "cluster": -1, "monitoring": -1}
+        self._told = self._port  # what its file says, which a reload may not change
 
     async def start(self) -> "RealServer":
         """On free ports; after a kill on the same ones again."""
         self._directory.mkdir(exist_ok=True)
-        urls = ", ".join(f"nats-route://{self._user}127.0.0.1:{port}" for port in self._routes)
-        config = self._directory / "node.conf"
-        config.write_text(
-            f"""
-            server_name: {self.name}
-            listen: "127.0.0.1:{self._port["nats"]}"
-            http: "127.0.0.1:{self._port["monitoring"]}"
-            ports_file_dir: "{self._directory}"
-            {self._more}
-            cluster {{ {self._title} listen: "127.0.0.1:{self._port["cluster"]}", routes: [{urls}] {self._cluster} }}
-            """
-        )
+        self._told = dict(self._port)
+        config = self._write()
         file = self._directory / f"nats-server_{self._spawn(config)}.ports"
         await until(file.exists, self.log)
         await until(lambda: bool(file.read_text().endswith("}")), self.log)
@@ -69,6 +61,30 @@ class RealServer:
         for kind in self._port:
             self._port[kind] = int(self._ports[kind][0].rpartition(":")[2])
         return self
+
+    async def reload(self, cluster: str) -> None:
+        """With this in its cluster block."""
+        assert self._process is not None
+        self._cluster = cluster
+        self._write()
+        before = self.log().count("Reloaded server configuration")
+        self._process.send_signal(signal.SIGHUP)
+        await until(lambda: self.log().count("Reloaded server configuration") > before, self.log)
+
+    def _write(self) -> Path:
+        urls = ", ".join(f"nats-route://{self._user}127.0.0.1:{port}" for port in self._routes)
+        config = self._directory / "node.conf"
+        config.write_text(
+            f"""
+            server_name: {self.name}
+            listen: "127.0.0.1:{self._told["nats"]}"
+            http: "127.0.0.1:{self._told["monitoring"]}"
+            ports_file_dir: "{self._directory}"
+            {self._more}
+            cluster {{ {self._title} listen: "127.0.0.1:{self._told["cluster"]}", routes: [{urls}] {self._cluster} }}
+            """
+        )
+        return config
 
     def _spawn(self, config: Path) -> int:
         with (self._directory / "log").open("ab") as log:

@@ -141,6 +141,7 @@ class LineEngine:
         account: int = 0,
         leaf_origin_always: bool = False,
         server_hash: bytes = b"",
+        permissions: int = 0,
     ) -> None:
         if link not in self.links:
             return
@@ -151,6 +152,12 @@ class LineEngine:
             if self._carries(joined, name):
                 self._write(joined, self._subscribe_line(joined, name, subject))
         self._go_on(joined)
+
+    def permissions(self, **_: object) -> int:
+        raise AssertionError("this engine knows of no permissions: tests/routes/test_permissions.py uses the real one")
+
+    def remove_permissions(self, permissions: int) -> None:
+        raise AssertionError("nor this")
 
     # --- for tests --------------------------------------------------------------------------------------------------
 

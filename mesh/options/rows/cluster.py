@@ -65,13 +65,29 @@ def _authorization(processing: Processing, key: str, node: Node) -> tuple[Any, .
     if "permissions" in values:
         text = 'setting "permissions" within cluster authorization block is deprecated'
         processing.warn_of_use(node, key.lower(), text)
-        where = next(child for word, child in node.value.items() if "permission" in word.lower())
-        refusal = f'"permissions" is not available yet ({Feature.ROUTE_PERMISSIONS.value}); remove it to start'
-        processing.error(where, refusal)
-    return values.get("user"), values.get("password"), values.get("timeout")
+        _check_permissions(processing, values["permissions"], node)
+    elsewhere = "cluster.permissions" in processing.draft  # what the cluster block itself says counts
+    told = None if elsewhere else values.get("permissions")
+    return values.get("user"), values.get("password"), values.get("timeout"), told
 
 
 _SINGLE = single_user("Cluster", "peer authorization")
+
+
+def _permissions(processing: Processing, key: str, node: Node) -> Permissions:
+    value: Permissions = PERMISSIONS.convert(processing, key, node)
+    _check_permissions(processing, value, node)
+    return value
+
+
+def _check_permissions(processing: Processing, value: Permissions, node: Node) -> None:
+    """What users may have and routes may not (spec routes 15)."""
+    if value.responses is not None:
+        processing.error(node, "Cluster permissions do not support dynamic responses")
+    for kind, subjects in (("allow", value.subscribe.allow or ()), ("deny", value.subscribe.deny)):
+        for subject in subjects:
+            if " " in subject:
+                processing.error(node, f"cluster export {kind}: subject {quoted(subject)} is not a valid subject")
 
 
 def compression(processing: Processing, key: str, node: Node) -> CompressionOptions:
@@ -160,18 +176,18 @@ BLOCKS = (
             Row(
                 keys=("authorization",),
                 type=Type("block peer authorization", _authorization),
-                fields=("cluster.user", "cluster.password", "cluster.auth_timeout_ns"),
+                fields=("cluster.user", "cluster.password", "cluster.auth_timeout_ns", "cluster.permissions"),
                 default="none",
                 doc="What routes must say to come in.",
                 reload=Reload.YES,
             ),
             Row(
                 keys=("permissions",),
-                type=PERMISSIONS,
-                doc="What crosses the routes: `import` and `export`.",
+                type=Type("permissions", _permissions),
+                fields=("cluster.permissions",),
+                default="none",
+                doc="Interest that crosses routes: ours that may be imported, theirs that may be exported.",
                 reload=Reload.YES,
-                waits_for=Feature.ROUTE_PERMISSIONS,
-                is_off=lambda value: value == Permissions(),
             ),
             Row(
                 keys=("routes",),
