@@ -15,6 +15,9 @@ AnyClaims = TypeVar("AnyClaims", bound=Claims)
 
 REMEDY = "restore the file from a backup, or remove it and make it anew"
 
+#: How far versions that follow each other closely may run ahead of the clock.
+AHEAD_S_MAX = 60
+
 
 class Stored(Struct, Generic[AnyClaims], frozen=True):
     """A token and what it says."""

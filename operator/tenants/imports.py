@@ -10,15 +10,13 @@ from gossamer.auth.claims import SERVICE, STREAM, AccountClaims, ActivationClaim
 from gossamer.auth.jwt import TokenError, decode_as
 from gossamer.auth.subjects import covers
 from gossamer.operator.failure import Failure, usage
+from gossamer.operator.store.stored import AHEAD_S_MAX
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants.activations import account_key, activation_problem, issue_activation, read_activation
 from gossamer.operator.tenants.amendment import amend
 from gossamer.operator.tenants.exports import checked_subject, export_for, exporter_subject, find_export
 from gossamer.operator.tenants.result import Outcome
 from gossamer.operator.tenants.sharing import judge_change, refusals
-
-#: How far versions that follow each other closely may run ahead of the clock.
-AHEAD_S_MAX = 60
 
 
 class ImportEdit(Struct, frozen=True, kw_only=True):

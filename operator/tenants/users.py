@@ -5,12 +5,13 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from gossamer.auth.claims import AccountClaims, OperatorClaims, UserClaims, UserGrant
+from gossamer.auth.claims.account import EVERYBODY
 from gossamer.auth.credentials import CredentialsError, format_credentials, format_token
 from gossamer.auth.keys import KeyKind, KeyPair
 from gossamer.operator.failure import Failure
 from gossamer.operator.store.keystore import read_key_argument
 from gossamer.operator.store.names import checked_name
-from gossamer.operator.store.stored import refuse_new_faults, same_content, sign
+from gossamer.operator.store.stored import AHEAD_S_MAX, refuse_new_faults, same_content, sign
 from gossamer.operator.store.workspace import Workspace
 from gossamer.operator.tenants import accounts
 from gossamer.operator.tenants.edits import ClaimEdit, GrantEdit, edit_grant, edit_tags
@@ -138,6 +139,9 @@ def edit_user(
         return outcome
     refuse_new_faults(after, before)
     issued = workspace.store.issued_on_disk(UserClaims, workspace.store.user_path(operator, account, name))
+    until = max(account_claims.revocations.get(key, 0) for key in (before.subject, EVERYBODY))
+    if until <= now + AHEAD_S_MAX:  # whoever issues anew means it: not in the second of the revocation
+        issued = max(issued, until)
     stored = sign(after, signer, now=now, newer_than=issued)
     if account_claims.is_revoked(before.subject, before.issued_at) and not account_claims.is_revoked(
         stored.claims.subject, stored.claims.issued_at
@@ -147,6 +151,7 @@ def edit_user(
             f"user {name!r} was revoked; what is issued now is valid again",
             "delete the user if it should stay out",
         )
+    _warn_of_revocation(account_claims, after, stored.claims.issued_at, outcome)
     workspace.store.put_user(operator, account, stored)
     outcome.changed = True
     outcome.note(f"issued user {name!r}")
@@ -274,8 +279,8 @@ def _is_wide(value: str) -> bool:
     return any(letter in value for letter in "*>. ")
 
 
-def _warn_of_revocation(account: AccountClaims, claims: UserClaims, now: int, outcome: Outcome) -> None:
-    if account.is_revoked(claims.subject, now):
+def _warn_of_revocation(account: AccountClaims, claims: UserClaims, issued_at: int, outcome: Outcome) -> None:
+    if account.is_revoked(claims.subject, issued_at):
         outcome.warn("revoked", f"account {account.name!r} revokes what is issued to {claims.subject} now")
 
 

@@ -123,6 +123,18 @@ def test_an_edit_that_ends_a_revocation_says_so(account: Path) -> None:
     assert key_of(account, "ann") in revoked(account)
 
 
+def test_an_edit_before_the_second_of_a_revocation_is_over_ends_it_too(account: Path) -> None:
+    """The revocation of everybody is as far ahead of the clock as what was issued last, here to bob."""
+    for subject in ("a", "b", "c", "d"):
+        run_ok("user", "edit", "bob", "-a", "A", "--allow-pub", subject)
+    run_ok("revocation", "create", "*", "-a", "A")
+    assert revoked(account)["*"] > time.time()
+    answer = run_ok("user", "edit", "ann", "-a", "A", "--allow-pub", "x", "--json")
+    assert "ends-revocation" in [remark["code"] for remark in answer.envelope["warnings"]]
+    issued = decode_as(UserClaims, (account / "users" / "ann.jwt").read_text()).issued_at
+    assert issued == revoked(account)["*"] + 1
+
+
 def test_a_deleted_user_is_revoked(account: Path, keys: Path) -> None:
     key = key_of(account, "ann")
     run_ok("user", "delete", "ann", "-a", "A")
