@@ -54,7 +54,16 @@ from gossamer.mesh.engine.command cimport (
 from gossamer.mesh.engine.handle cimport text_of
 from gossamer.mesh.engine.subject cimport covers, matches, overlap, subject_literal, subject_valid
 from gossamer.mesh.engine.tenants cimport Tenants
-from gossamer.mesh.engine.types cimport Command, Configuration, Core, Listener
+from gossamer.mesh.engine.types cimport (
+    KIND_CLIENT,
+    KIND_GATEWAY,
+    KIND_LEAF,
+    KIND_ROUTE,
+    Command,
+    Configuration,
+    Core,
+    Listener,
+)
 
 cdef extern from *:
     uint64_t add_link "__sync_fetch_and_add"(uint64_t* at, uint64_t value) noexcept nogil
@@ -93,6 +102,10 @@ cdef dict CONFIGURATION_DEFAULTS = {
 }
 
 
+# What stands before the names of settings that each kind of link has its own of.
+cdef dict PREFIXES = {KIND_CLIENT: "", KIND_ROUTE: "route_", KIND_GATEWAY: "gateway_", KIND_LEAF: "leaf_"}
+
+
 cdef class Engine(Tenants):
     """The data plane; see ``core.pyi`` for the contract of every method."""
 
@@ -117,6 +130,10 @@ cdef class Engine(Tenants):
         if wanted == NULL:
             raise MemoryError
         settings = self.settings
+        for kind, prefix in PREFIXES.items():
+            wanted.patience[kind].ping_interval_ns = settings[prefix + "ping_interval_ns"]
+            wanted.patience[kind].ping_max = settings[prefix + "ping_max"]
+            wanted.patience[kind].write_deadline_ns = settings[prefix + "write_deadline_ns"]
         wanted.max_connections = settings["max_connections"]
         wanted.max_control_line = settings["max_control_line"]
         wanted.max_payload = settings["max_payload"]
@@ -125,20 +142,8 @@ cdef class Engine(Tenants):
         wanted.max_subscription_tokens = settings["max_subscription_tokens"]
         wanted.pending_budget = settings["pending_budget"]
         wanted.mailbox_limit = settings["mailbox_limit"]
-        wanted.write_deadline_ns = settings["write_deadline_ns"]
-        wanted.ping_interval_ns = settings["ping_interval_ns"]
-        wanted.ping_max = settings["ping_max"]
-        wanted.route_ping_interval_ns = settings["route_ping_interval_ns"]
-        wanted.route_ping_max = settings["route_ping_max"]
-        wanted.route_write_deadline_ns = settings["route_write_deadline_ns"]
         wanted.route_retry_writes = settings["route_retry_writes"]
         wanted.route_pool_size = settings["route_pool_size"]
-        wanted.gateway_ping_interval_ns = settings["gateway_ping_interval_ns"]
-        wanted.gateway_ping_max = settings["gateway_ping_max"]
-        wanted.gateway_write_deadline_ns = settings["gateway_write_deadline_ns"]
-        wanted.leaf_ping_interval_ns = settings["leaf_ping_interval_ns"]
-        wanted.leaf_ping_max = settings["leaf_ping_max"]
-        wanted.leaf_write_deadline_ns = settings["leaf_write_deadline_ns"]
         wanted.literal_wildcards = settings["literal_wildcards"]
         wanted.fast_producer_stall = settings["fast_producer_stall"]
         wanted.placeholder_accounts = settings["placeholder_accounts"]

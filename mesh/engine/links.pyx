@@ -154,8 +154,8 @@ cdef Link* link_make(Core* core, uint64_t id, int kind, int descriptor, Listener
     if kind == KIND_CLIENT:
         link.counted = 1
         core.clients += 1
-        if core.configuration.ping_interval_ns > 0:
-            link.ping_at_ns = core.now_ns + core.configuration.ping_interval_ns
+        if core.configuration.patience[kind].ping_interval_ns > 0:
+            link.ping_at_ns = core.now_ns + core.configuration.patience[kind].ping_interval_ns
     if listener != NULL and listener.auth_timeout_ns > 0:
         link.auth_until_ns = core.now_ns + listener.auth_timeout_ns
     wheel_schedule(core, link)
@@ -224,42 +224,10 @@ cdef void link_limit(Core* core, Link* link) noexcept nogil:
         link_doom(core, link, MAX_CONNECTIONS_EXCEEDED, b"maximum connections exceeded", 28, 1)
 
 
-cdef int64_t ping_interval(Core* core, Link* link) noexcept nogil:
-    if link.kind == KIND_CLIENT:
-        return core.configuration.ping_interval_ns
-    if link.kind == KIND_GATEWAY:
-        return core.configuration.gateway_ping_interval_ns
-    if link.kind == KIND_LEAF:
-        return core.configuration.leaf_ping_interval_ns
-    return core.configuration.route_ping_interval_ns
-
-
-cdef int64_t pings_unanswered(Core* core, Link* link) noexcept nogil:
-    """How many may be."""
-    if link.kind == KIND_CLIENT:
-        return core.configuration.ping_max
-    if link.kind == KIND_GATEWAY:
-        return core.configuration.gateway_ping_max
-    if link.kind == KIND_LEAF:
-        return core.configuration.leaf_ping_max
-    return core.configuration.route_ping_max
-
-
-cdef int64_t deadline_of(Core* core, Link* link) noexcept nogil:
-    """How long it may take nothing of what it is sent."""
-    if link.kind == KIND_CLIENT:
-        return core.configuration.write_deadline_ns
-    if link.kind == KIND_GATEWAY:
-        return core.configuration.gateway_write_deadline_ns
-    if link.kind == KIND_LEAF:
-        return core.configuration.leaf_write_deadline_ns
-    return core.configuration.route_write_deadline_ns
-
-
 cdef void link_admitted(Core* core, Link* link) noexcept nogil:
     """The link is in: the auth timer ends, the short first ping timer begins (client-protocol section 15)."""
     cdef int64_t first = FIRST_PING_NS if link.kind == KIND_CLIENT else FIRST_PING_ROUTE_NS
-    cdef int64_t interval = ping_interval(core, link)
+    cdef int64_t interval = core.configuration.patience[link.kind].ping_interval_ns
     link.auth_until_ns = 0
     if interval > 0:
         if interval < first:
@@ -297,7 +265,7 @@ cdef void link_pong(Core* core, Link* link) noexcept nogil:
 
 
 cdef void ping_due(Core* core, Link* link) noexcept nogil:
-    cdef int64_t interval = ping_interval(core, link)
+    cdef int64_t interval = core.configuration.patience[link.kind].ping_interval_ns
     cdef uint8_t patient = link.kind == KIND_CLIENT or (link.kind == KIND_LEAF and not link.route.spoke)
     if interval <= 0:
         link.ping_at_ns = 0
@@ -306,7 +274,7 @@ cdef void ping_due(Core* core, Link* link) noexcept nogil:
     if patient and link.rtt_measured_ns and core.now_ns - link.last_data_ns < interval \
             and core.now_ns - link.rtt_measured_ns < RTT_FRESH_NS:
         return
-    if link.pings_out + 1 > pings_unanswered(core, link):
+    if link.pings_out + 1 > core.configuration.patience[link.kind].ping_max:
         link_doom(core, link, STALE_CONNECTION, b"Stale Connection", 16, 1)
         return
     link.pings_out += 1
@@ -343,7 +311,7 @@ cdef void link_timers(Core* core, Link* link) noexcept nogil:
         link_die(core, link)
         return
     if link.blocked:
-        deadline = deadline_of(core, link)
+        deadline = core.configuration.patience[link.kind].write_deadline_ns
         if link.state >= STATE_CLOSING and (deadline <= 0 or deadline > 2000000000):
             deadline = 2000000000
         if deadline > 0 and link.blocked_since_ns + deadline <= core.now_ns:

@@ -68,6 +68,7 @@ cdef enum:
     KIND_GATEWAY = 2
     KIND_SYSTEM = 3
     KIND_LEAF = 4
+    KINDS = 5
 
 cdef enum:  # what a subscription's messages are given to
     RECEIVER_LINK = 0
@@ -734,7 +735,13 @@ cdef struct Mail:               # a record for the control plane; the texts foll
     uint32_t unused
     int64_t number[10]
 
+cdef struct Patience:           # with links of a kind
+    int64_t ping_interval_ns
+    int64_t ping_max            # so many may be unanswered
+    int64_t write_deadline_ns   # so long it may take nothing of what it is sent
+
 cdef struct Configuration:
+    Patience patience[KINDS]
     int64_t max_connections
     int64_t max_control_line
     int64_t max_payload
@@ -743,20 +750,8 @@ cdef struct Configuration:
     int64_t max_subscription_tokens
     int64_t pending_budget
     int64_t mailbox_limit
-    int64_t write_deadline_ns
-    int64_t ping_interval_ns
-    int64_t ping_max
-    int64_t route_ping_interval_ns
-    int64_t route_ping_max
-    int64_t route_write_deadline_ns
     int64_t route_retry_writes
     int64_t route_pool_size
-    int64_t gateway_ping_interval_ns
-    int64_t gateway_ping_max
-    int64_t gateway_write_deadline_ns
-    int64_t leaf_ping_interval_ns
-    int64_t leaf_ping_max
-    int64_t leaf_write_deadline_ns
     int64_t fast_producer_stall
     int64_t placeholder_accounts
     int64_t literal_wildcards

@@ -8,7 +8,7 @@ next slot that holds a link.
 
 from libc.stdint cimport int32_t, int64_t
 
-from gossamer.mesh.engine.types cimport KIND_CLIENT, STATE_CLOSING, WHEEL_NS, WHEEL_SLOTS, Core, Link
+from gossamer.mesh.engine.types cimport STATE_CLOSING, WHEEL_NS, WHEEL_SLOTS, Core, Link
 
 cdef enum:
     CLOSING_WRITE_NS = 2000000000   # how long a closing link may take to be rid of its last bytes
@@ -30,9 +30,7 @@ cdef int64_t link_due(Core* core, Link* link) noexcept nogil:
     if link.state < STATE_CLOSING:
         due = earlier(due, link.ping_at_ns)
     if link.blocked:
-        deadline = core.configuration.write_deadline_ns
-        if link.kind != KIND_CLIENT:
-            deadline = core.configuration.route_write_deadline_ns
+        deadline = core.configuration.patience[link.kind].write_deadline_ns
         if link.state >= STATE_CLOSING and (deadline <= 0 or deadline > CLOSING_WRITE_NS):
             deadline = CLOSING_WRITE_NS
         if deadline > 0:

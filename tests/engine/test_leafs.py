@@ -333,3 +333,19 @@ def test_a_group_without_a_member_goes_on_to_a_node_that_has_no_copy(node: Peers
         node.feed(source, b"RMSG A a | q 1\r\nx\r\n")
     assert node.take(with_copy) == b""
     assert node.take(without) == b"RMSG A a | q 1\r\nx\r\n" * 20
+
+
+def test_a_leafs_own_write_deadline(node: Peers) -> None:
+    """Neither the clients' nor the routes' counts."""
+    node.engine.configure(
+        write_deadline_ns=60_000_000_000, route_write_deadline_ns=60_000_000_000, leaf_write_deadline_ns=2_000_000_000
+    )
+    leaf, client = node.leaf(b"EDGE"), node.client()
+    node.feed(leaf, b"LS+ a\r\n")
+    node.engine.hold(leaf, True)
+    node.feed(client, b"PUB a 1\r\nx\r\n")
+    node.pass_time(1_500_000_000)
+    assert not node.closed
+    node.pass_time(1_000_000_000)
+    assert node.closed == {leaf}
+    assert node.reasons[leaf].reason == CloseReason.SLOW_CONSUMER_WRITE_DEADLINE
