@@ -97,7 +97,6 @@ ALIKE = [
         ('[{stream: a, accounts: [Z]}]', "[]"),
     ]
 ] + [
-    "no_system_account: true\naccounts { A { exports: [{service: a, latency: x}] } }",
     "accounts { A { mappings: {a: [{dest: b, weight: 50, cluster: c}, {dest: b, weight: 50}] } } }",
     "accounts { A { mappings: {a: [{dest: b, weight: 60, cluster: c}, {dest: d, weight: 60}] } } }",
     'accounts { A { mappings: {a: [{dest: "b.$1", weight: 60}] } } }',
@@ -106,6 +105,8 @@ ALIKE = [
     "mappings: {a: [{dest: b, weight: 101}]}",
     'mappings: {"a.*": "b.{{split(1)}}"}',
 ]  # fmt: skip
+#: nats-server 2.15.1 takes this in about one of five runs: it goes over accounts in whatever order its map has then.
+NOW_AND_THEN = "no_system_account: true\naccounts { A { exports: [{service: a, latency: x}] } }"
 #: What we refuse and nats-server takes, each with its reason.
 STRICTER = {
     'accounts {A {exports: [{service: ">"}]}, B {imports: [{service: {account: A, subject: "*.*"}, to: "x.$1.*"}]}}':
@@ -138,6 +139,11 @@ def theirs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ALIKE)
 def test_the_same_words(text, theirs, tmp_path, monkeypatch):
     assert sorted(told(text, tmp_path, monkeypatch)) == sorted(theirs(text))
+
+
+def test_the_words_that_nats_server_mostly_has(theirs, tmp_path, monkeypatch):
+    words = next(filter(None, (theirs(NOW_AND_THEN) for _ in range(40))))
+    assert told(NOW_AND_THEN, tmp_path, monkeypatch) == words
 
 
 @pytest.mark.parametrize("text", STRICTER, ids=list(STRICTER.values()))
