@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gossamer.mesh.engine.events import Closed, Hello, Opened, PeerError, PeerInfo, Pong
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.life.surroundings import listening_descriptor
@@ -15,8 +17,19 @@ if TYPE_CHECKING:
 
 def make_routes(node: "Node") -> "Routes | None":
     """None without a ``cluster`` block. Raises PortTaken, ValueError."""
-    cluster = node.options.cluster
+    cluster = cluster_of(node.options)
     return Routes(node, cluster) if cluster is not None else None
+
+
+def cluster_of(options: "Options") -> "ClusterOptions | None":
+    """With the gateway's name if it has none of its own: read from a file it has, made by a program it may not (spec
+    gateways 3). Raises ValueError for two names."""
+    cluster, gateway = options.cluster, options.gateway
+    if cluster is None or gateway is None or cluster.name == gateway.name:
+        return cluster
+    if cluster.name:
+        raise ValueError("cluster name conflicts between cluster and gateway definitions")
+    return msgspec.structs.replace(cluster, name=gateway.name)
 
 
 class Routes:
@@ -68,11 +81,12 @@ class Routes:
         self.manager.on_event(event)
 
     def check(self, options: "Options") -> None:
-        if options.cluster is not None:
-            self.manager.check(options.cluster)
+        cluster = cluster_of(options)
+        if cluster is not None:
+            self.manager.check(cluster)
 
     def change(self, options: "Options", paths: Collection[str]) -> None:
-        cluster = options.cluster
+        cluster = cluster_of(options)
         if cluster is None:
             return
         if any(path.startswith("cluster.") for path in paths):

@@ -75,8 +75,10 @@ class RouteCalls:
             backoff=self.settings.connect_backoff,
             remote_known=remote_known,
         )
-        if is_reported(dial.failures) or delay_ns is None:
-            text = f"Error trying to connect to route {dial.url} (attempt {dial.failures}): {error}"
+        said_already = dial.account and self._dials.is_pending(dial.place)
+        if (is_reported(dial.failures) or delay_ns is None) and not said_already:
+            whose = f" for account {dial.account!r}" if dial.account else ""
+            text = f"Error trying to connect to route {dial.url}{whose} (attempt {dial.failures}): {error}"
             self._actions.append(do.Say("error", text))
         if delay_ns is None:
             self._dials.remove(attempt)

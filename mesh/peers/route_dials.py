@@ -96,6 +96,10 @@ class Dials:
     def get(self, attempt: int) -> Dial | None:
         return self._by_attempt.get(attempt)
 
+    def is_pending(self, place: tuple[str, int], account: str = "") -> bool:
+        """Is that place being dialled, for that account?"""
+        return (*place, account) in self._by_key
+
     def remove(self, attempt: int) -> Dial | None:
         dial = self._by_attempt.pop(attempt, None)
         if dial is not None:

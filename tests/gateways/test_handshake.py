@@ -1,5 +1,6 @@
 """Who is let in, and who is stayed with (spec gateways 2, 3; checklist 1 to 12, 58)."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from gateway_peer import connect_line, info_line
 from gateway_site import Cluster, Site
 
+from gossamer.mesh.options.options import ClusterOptions, GatewayOptions, Options
+from gossamer.mesh.server import Server
 from gossamer.mesh.testing.process import ServerProcess
 
 
@@ -138,6 +141,38 @@ def test_12_cluster_and_gateway_of_different_names(server_kind: type[ServerProce
     ended = server_kind.run("-c", str(config), folder=tmp_path)
     assert ended.returncode == 1
     assert "cluster name conflicts between cluster and gateway definitions" in ended.stderr
+
+
+@pytest.mark.parametrize("cluster", ["", "OWN", "OTHER"])
+def test_12_options_made_by_a_program(cluster: str) -> None:
+    """No file has been read: the node itself gives the cluster the gateway's name, and refuses two."""
+    options = Options(
+        host="127.0.0.1",
+        port=-1,
+        cluster=ClusterOptions(name=cluster, host="127.0.0.1", port=-1),
+        gateway=GatewayOptions(name="OWN", host="127.0.0.1", port=-1),
+    )
+
+    async def run() -> None:
+        server = Server(options)
+        if cluster == "OTHER":
+            with pytest.raises(ValueError, match="cluster name conflicts between cluster and gateway definitions"):
+                await server.start()
+            return
+        await server.start()
+        try:
+            assert server.node.cluster_name == "OWN"
+            assert server.node.cluster_socket is not None
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.node.cluster_socket.port)
+            said = json.loads((await reader.readuntil(b"\r\n"))[5:])
+            assert said["cluster"] == "OWN"
+            assert "cluster_dynamic" not in said
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            await server.stop()
+
+    asyncio.run(run())
 
 
 def test_58_pings(start_site: Any) -> None:
