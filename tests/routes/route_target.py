@@ -70,6 +70,12 @@ class Target:
                          f"timeout: {timeout} }}")  # fmt: skip
         if "ping_interval_ns" in self._cluster:
             lines.append(f'ping_interval: "{int(str(self._cluster["ping_interval_ns"])) // 1_000_000}ms"')
+        if "write_deadline_ns" in self._cluster:
+            lines.append(f'write_deadline: "{int(str(self._cluster["write_deadline_ns"])) // 1_000_000}ms"')
+        if "write_timeout" in self._cluster:
+            lines.append(f"write_timeout: {self._cluster['write_timeout']}")
+        if "accounts" in self._cluster:
+            lines.append(f"accounts: {json.dumps(self._cluster['accounts'])}")
         if "permissions" in self._cluster:
             lines.append(_written_permissions(self._cluster["permissions"]))
         return lines
