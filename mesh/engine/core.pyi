@@ -61,13 +61,14 @@ class Engine:
         max_subscription_tokens: int | None = None,  # 0 unlimited
         pending_budget: int | None = None,  # output bytes over all links
         mailbox_limit: int | None = None,  # bytes of messages waiting for drain()
-        write_deadline_ns: int | None = None,
+        write_deadline_ns: int | None = None,  # of clients; with route_, gateway_, leaf_ before it of others, and so on
+        retry_writes: bool | None = None,  # True: who takes too little stays as long as any byte was taken
         ping_interval_ns: int | None = None,
         ping_max: int | None = None,
         route_ping_interval_ns: int | None = None,
         route_ping_max: int | None = None,
         route_write_deadline_ns: int | None = None,
-        route_retry_writes: bool | None = None,  # True: a slow route stays unless nothing at all was written
+        route_retry_writes: bool | None = None,
         route_pool_size: int | None = None,  # own pool size; <= 0: no pool
         fast_producer_stall: bool | None = None,
         placeholder_accounts: bool | None = None,  # keep interest of unknown accounts (JWT resolver)
@@ -75,9 +76,11 @@ class Engine:
         gateway_ping_interval_ns: int | None = None,
         gateway_ping_max: int | None = None,
         gateway_write_deadline_ns: int | None = None,
+        gateway_retry_writes: bool | None = None,
         leaf_ping_interval_ns: int | None = None,
         leaf_ping_max: int | None = None,
         leaf_write_deadline_ns: int | None = None,
+        leaf_retry_writes: bool | None = None,
         literal_wildcards: bool | None = None,  # True: an allow list's a.* lets through a subscription to a.> (auth 26)
     ) -> None: ...
 

@@ -82,6 +82,7 @@ cdef dict CONFIGURATION_DEFAULTS = {
     "pending_budget": 1 << 30,
     "mailbox_limit": 64 << 20,
     "write_deadline_ns": 10_000_000_000,
+    "retry_writes": False,
     "ping_interval_ns": 120_000_000_000,
     "ping_max": 2,
     "route_ping_interval_ns": 30_000_000_000,
@@ -92,9 +93,11 @@ cdef dict CONFIGURATION_DEFAULTS = {
     "gateway_ping_interval_ns": 15_000_000_000,
     "gateway_ping_max": 2,
     "gateway_write_deadline_ns": 10_000_000_000,
+    "gateway_retry_writes": True,
     "leaf_ping_interval_ns": 120_000_000_000,
     "leaf_ping_max": 2,
     "leaf_write_deadline_ns": 10_000_000_000,
+    "leaf_retry_writes": True,
     "fast_producer_stall": True,
     "placeholder_accounts": False,
     "literal_wildcards": False,
@@ -134,6 +137,7 @@ cdef class Engine(Tenants):
             wanted.patience[kind].ping_interval_ns = settings[prefix + "ping_interval_ns"]
             wanted.patience[kind].ping_max = settings[prefix + "ping_max"]
             wanted.patience[kind].write_deadline_ns = settings[prefix + "write_deadline_ns"]
+            wanted.patience[kind].retry_writes = settings[prefix + "retry_writes"]
         wanted.max_connections = settings["max_connections"]
         wanted.max_control_line = settings["max_control_line"]
         wanted.max_payload = settings["max_payload"]
@@ -142,7 +146,6 @@ cdef class Engine(Tenants):
         wanted.max_subscription_tokens = settings["max_subscription_tokens"]
         wanted.pending_budget = settings["pending_budget"]
         wanted.mailbox_limit = settings["mailbox_limit"]
-        wanted.route_retry_writes = settings["route_retry_writes"]
         wanted.route_pool_size = settings["route_pool_size"]
         wanted.literal_wildcards = settings["literal_wildcards"]
         wanted.fast_producer_stall = settings["fast_producer_stall"]

@@ -282,13 +282,19 @@ cdef void ping_due(Core* core, Link* link) noexcept nogil:
 
 
 cdef void write_deadline(Core* core, Link* link) noexcept nogil:
+    """A link that is retried stays if it takes any byte: the kernel tells of room only when a third of its buffer is
+    free, so it is tried before it is judged."""
+    cdef uint64_t before = link.written_total
     if link.state >= STATE_CLOSING:
         link_die(core, link)
-    elif link.kind == KIND_CLIENT or not core.configuration.route_retry_writes or link.written == 0:
+        return
+    if core.configuration.patience[link.kind].retry_writes:
+        link.blocked = 0
+        output_flush(core, link)
+        if not link.blocked or link.written_total != before:
+            return
+    if link.state < STATE_CLOSING:
         link_doom(core, link, SLOW_CONSUMER_WRITE_DEADLINE, NULL, 0, 0)
-    else:
-        link.blocked_since_ns = core.now_ns
-        link.written = 0
 
 
 cdef void link_timers(Core* core, Link* link) noexcept nogil:

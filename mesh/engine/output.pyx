@@ -404,7 +404,6 @@ cdef void output_flush(Core* core, Link* link) noexcept nogil:
                 link_doom(core, link, WRITE_ERROR, NULL, 0, 0)
                 return
             sent = 0
-        link.written += sent
         link.written_total += sent
         if link.sharing:
             slices_settle(core, link, sent)
@@ -413,12 +412,10 @@ cdef void output_flush(Core* core, Link* link) noexcept nogil:
         if <uint64_t>sent < wanted:
             link.blocked = 1
             link.blocked_since_ns = core.now_ns
-            link.written = 0
             wheel_schedule(core, link)
     if link.held and not link.blocked:
         link.blocked = 1
         link.blocked_since_ns = core.now_ns
-        link.written = 0
         wheel_schedule(core, link)
     if link.out_class and link.pending == 0:
         link.out_class -= 1

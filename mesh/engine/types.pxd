@@ -345,7 +345,6 @@ cdef struct Link:
     uint32_t sliced_end
     uint64_t backlog            # its part of core.backlog_total
     int64_t blocked_since_ns
-    uint64_t written            # bytes written since blocked_since_ns
     uint64_t written_total
     uint64_t stall_mark         # written_total of the receiver when this link began to wait for it
     # Life.
@@ -739,6 +738,7 @@ cdef struct Patience:           # with links of a kind
     int64_t ping_interval_ns
     int64_t ping_max            # so many may be unanswered
     int64_t write_deadline_ns   # so long it may take nothing of what it is sent
+    int64_t retry_writes        # it stays while it takes anything
 
 cdef struct Configuration:
     Patience patience[KINDS]
@@ -750,7 +750,6 @@ cdef struct Configuration:
     int64_t max_subscription_tokens
     int64_t pending_budget
     int64_t mailbox_limit
-    int64_t route_retry_writes
     int64_t route_pool_size
     int64_t fast_producer_stall
     int64_t placeholder_accounts

@@ -220,6 +220,33 @@ def test_slow_consumer_by_write_deadline() -> None:
     node.finish()
 
 
+@pytest.mark.parametrize("retried", [True, False])
+def test_who_takes_little_stays_if_it_is_retried(retried: bool) -> None:
+    """The kernel tells of room only when a third of the buffer is free: less than that counts as taken, too."""
+    node = MemoryNode()
+    node.engine.configure(write_deadline_ns=2_000_000_000, retry_writes=retried)
+    slow_end, other_end = socket.socketpair()
+    other_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    slow = node.engine.adopt(other_end.detach(), kind=LinkKind.CLIENT, listener=node.clients)
+    node.admissions[slow] = Admission(account=b"A")
+    slow_end.sendall(b"CONNECT {}\r\nSUB a 1\r\n")
+    node.settle()
+    publisher = node.open_raw(Admission(account=b"A"))
+    node.feed(publisher, b"CONNECT {}\r\n")
+    for _ in range(5):
+        node.feed(publisher, b"PUB a 900000\r\n" + b"x" * 900_000 + b"\r\n")
+    for _ in range(3):
+        slow_end.recv(1 << 16)
+        node.pass_time(2_100_000_000)
+        assert (slow in node.closed) is not retried
+    node.pass_time(2_100_000_000)
+    node.pass_time(2_100_000_000)
+    assert slow in node.closed  # it took nothing any more
+    assert node.reasons[slow].reason == CloseReason.SLOW_CONSUMER_WRITE_DEADLINE
+    slow_end.close()
+    node.finish()
+
+
 def test_pending_budget_cuts_the_worst() -> None:
     """All links together may not hold more than the budget: whoever holds most goes."""
     node = MemoryNode()
