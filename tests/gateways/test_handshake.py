@@ -191,3 +191,18 @@ def test_58_pings(start_site: Any) -> None:
     for one in (peer, taken):
         assert one.expect_end() == ["-ERR 'Stale Connection'"]
     assert time.monotonic() - begin < 4
+
+
+def test_58_the_first_ping_comes_soon(site: Site) -> None:
+    """On both kinds of connection, whatever the pause between the later ones."""
+    cluster = Cluster(site)
+    peer = site.knock(answers_pings=False)
+    peer.info()
+    peer.send(connect_line(cluster.name), cluster.info())
+    taken = cluster.take(answers_pings=False)
+    begin = time.monotonic()
+    for one in (peer, taken):
+        while one.line() != "PING":
+            pass
+        assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin > 0.5

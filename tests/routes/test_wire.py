@@ -199,6 +199,53 @@ def test_20_a_dedicated_connection_has_no_account(tmp_path: Path, kind: str) -> 
     run(kind, tmp_path, scene)
 
 
+@both
+def test_20_no_verb_of_a_dedicated_connection_names_the_account(tmp_path: Path, kind: str) -> None:
+    """Both ways: interest of clients and of leaf nodes, messages with and without headers, those of leaf nodes."""
+
+    async def scene(target: Target) -> None:
+        client = await target.client()
+        peer = await target.join(route_account="$G", route_pool_size=3)
+        plain = await client.subscribe("plain")
+        group = await client.subscribe("work", queue="q")
+        await settle(client, peer)
+        assert peer.interest == [b"RS+ plain", b"RS+ work q 1"]
+        head = b"NATS/1.0\r\nK: V\r\n\r\n"
+        peer.say(
+            b"RMSG plain 1\r\na",
+            b"RMSG plain reply 1\r\nb",
+            b"HMSG plain 18 19\r\n" + head + b"c",
+            b"LMSG LEAF plain 0 1\r\nd",
+            b"RMSG work | q 1\r\ne",
+            b"HMSG work + reply q 18 19\r\n" + head + b"f",
+        )
+        got = [await plain.next_msg(5) for _ in range(4)]
+        assert [(each.data, each.reply, each.headers) for each in got] == [
+            (b"a", "", None), (b"b", "reply", None), (b"c", "", {"K": "V"}), (b"d", "", None)
+        ]  # fmt: skip
+        got = [await group.next_msg(5) for _ in range(2)]
+        assert [(each.data, each.reply) for each in got] == [(b"e", ""), (b"f", "reply")]
+        peer.say(b"RS+ far", b"RS+ far q 2", b"LS+ LEAF edge", b"LS+ LEAF edge r 1")
+        await peer.sync()
+        await client.publish("far", b"1")
+        await client.publish("far", b"2", reply="r", headers={"K": "V"})
+        await client.publish("edge", b"3")
+        await settle(client, peer)
+        assert peer.messages == [
+            (b"RMSG far | q 1", b"1"), (b"HMSG far + r q 18 19", head + b"2"), (b"RMSG edge | r 1", b"3")
+        ]  # fmt: skip
+        peer.say(b"RS- far", b"RS- far q", b"LS- LEAF edge", b"LS- LEAF edge r")
+        await peer.sync()
+        await client.publish("far", b"4")
+        await client.publish("edge", b"5")
+        await plain.unsubscribe()
+        await settle(client, peer)
+        assert peer.messages == []
+        assert peer.interest == [b"RS- plain"]
+
+    run(kind, tmp_path, scene, pool_size=3, accounts=("$G",))
+
+
 # --- messages ---------------------------------------------------------------------------------------------------
 
 
