@@ -1,5 +1,6 @@
 """Superclusters of both kinds of server: everything that crosses, both ways (spec gateways 15; checklist 59, 60)."""
 
+import json
 import time
 import urllib.request
 from collections import Counter
@@ -39,6 +40,7 @@ def started(folder: Path, kinds: tuple[list[type[ServerProcess]], ...]) -> Itera
                     known = f'gateways: [{{name: W, url: "nats://127.0.0.1:{gateway_port(clusters["W"][0])}"}}]'
                 config = (
                     f"server_name: {name}{position + 1}\n"
+                    'accounts { "$SYS" { users: [{user: sys, password: sys}] } }\n'
                     f'cluster {{ name: {name}, listen: "127.0.0.1:-1", {routes} }}\n'
                     f'gateway {{ name: {name}, listen: "127.0.0.1:-1", {known} }}\n'
                 )
@@ -80,13 +82,13 @@ def clusters(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def client() -> Iterator[Callable[[ServerProcess], WireClient]]:
+def client() -> Iterator["Connect"]:
     opened: list[WireClient] = []
 
-    def connect(node: ServerProcess) -> WireClient:
+    def connect(node: ServerProcess, **fields: str) -> WireClient:
         made = WireClient(node.address)
         opened.append(made)
-        made.handshake(headers=True, no_responders=True)
+        made.handshake(headers=True, no_responders=True, **fields)
         return made
 
     yield connect
@@ -94,7 +96,7 @@ def client() -> Iterator[Callable[[ServerProcess], WireClient]]:
         each.close()
 
 
-Connect = Callable[[ServerProcess], WireClient]
+Connect = Callable[..., WireClient]
 WAYS = pytest.mark.parametrize(("here", "there"), [("W", "E"), ("E", "W")])
 
 
@@ -185,6 +187,35 @@ def test_nobody_answers(clusters: Clusters, client: Connect, here: str, there: s
     requestor.publish("nobody.there", reply="inbox")
     message = requestor.read_message()
     assert message.headers.startswith(b"NATS/1.0 503")
+
+
+def test_the_system_account_is_one(clusters: Clusters, client: Connect) -> None:
+    """Asked anywhere, every server of every cluster answers; what one tells is heard everywhere."""
+    nodes = {node.monitor("/varz")["server_id"]: node for each in clusters.values() for node in each}
+    for server_id, node in nodes.items():
+        asking = client(node, user="sys", **{"pass": "sys"})
+        inbox = f"inbox.{server_id}"  # for two seconds an answer to one of that name finds its way back to the asker
+        asking.send(f"SUB {inbox} 1\r\n".encode())
+        asking.publish("$SYS.REQ.SERVER.PING.IDZ", reply=inbox)
+        answers = [asking.read_message() for _ in nodes]
+        assert {json.loads(each.payload)["id"] for each in answers} == set(nodes)
+    asking.send(b"SUB $SYS.ACCOUNT.$G.CONNECT 2\r\n")
+    asking.ping()
+    for node in nodes.values():
+        joined = client(node, name="heard")
+        deadline = time.monotonic() + 10
+        while (told := _name_and_server(asking)) != ("heard", node.monitor("/varz")["server_id"]):
+            assert time.monotonic() < deadline, told
+            joined.close()
+            joined = client(node, name="heard")  # the interest in this may have come too late
+
+
+def _name_and_server(listener: WireClient) -> tuple[str, str] | None:
+    """Of the next client that is told of, if one is."""
+    for message in listener.read_messages_until_pong():
+        told = json.loads(message.payload)
+        return told["client"].get("name", ""), told["server"]["id"]
+    return None
 
 
 def test_59_all_see_each_other(clusters: Clusters) -> None:

@@ -68,7 +68,7 @@ class RealServer:
         self._cluster = cluster
         self._write()
         before = self.log().count("Reloaded server configuration")
-        self._process.send_signal(signal.SIGHUP)
+        self.signal(signal.SIGHUP)
         await until(lambda: self.log().count("Reloaded server configuration") > before, self.log)
 
     def _write(self) -> Path:
@@ -98,6 +98,10 @@ class RealServer:
     @property
     def route_port(self) -> int:
         return self._port["cluster"]
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         assert self._process is not None

@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+import json
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import nats
@@ -12,6 +14,7 @@ import pytest
 from nats.aio.msg import Msg
 from route_real import RealServer, until
 
+from gossamer.mesh.life.lame_duck import leave
 from gossamer.mesh.options.options import ClusterOptions, Options
 from gossamer.mesh.server import Server
 
@@ -384,6 +387,62 @@ def test_clients_learn_of_all_nodes(tmp_path: Path) -> None:
                 lambda client=client, own=own: set(client._server_info["connect_urls"]) | {own} == addresses,  # type: ignore[misc]
                 lambda client=client: client._server_info,  # type: ignore[misc]
             )
+
+    play(tmp_path, SHAPES["two of ours, our seed"], scene)
+
+
+class Told:
+    """A client that only keeps what INFO last said of other servers."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.urls: set[str] = set()
+        self._writer = writer
+        self._task = asyncio.create_task(self._read(reader))
+        writer.write(b'CONNECT {"protocol":1,"verbose":false}\r\nPING\r\n')
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            if line.startswith(b"INFO "):
+                self.urls = set(json.loads(line[5:]).get("connect_urls", ()))
+            elif line.startswith(b"PING"):
+                self._writer.write(b"PONG\r\n")
+
+    async def close(self) -> None:
+        self._task.cancel()
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+def test_lame_ducks_of_both_kinds(tmp_path: Path) -> None:
+    """The others send their clients elsewhere; the routes stay until the end."""
+
+    async def scene(mesh: Mesh) -> None:
+        async with AsyncExitStack() as stack:
+            address = {name: member.client_url.removeprefix("nats://") for name, member in mesh.members.items()}
+            clients: dict[str, Told] = {}
+            for name, where in address.items():
+                host, _, port = where.partition(":")
+                clients[name] = Told(*await asyncio.open_connection(host, int(port)))
+                stack.push_async_callback(clients[name].close)
+
+            async def knows(name: str, *others: str) -> None:
+                wanted = {address[each] for each in others}
+                await until(lambda: clients[name].urls - {address[name]} == wanted, lambda: clients[name].urls)
+
+            await knows("ours1", "ours2", "real1")
+            await knows("real1", "ours1", "ours2")
+            ours, real = mesh.members["ours2"], mesh.members["real1"]
+            assert isinstance(ours, Ours)
+            assert isinstance(real, Theirs)
+            assert ours.server is not None
+            leaving = asyncio.create_task(leave(ours.server.node))
+            stack.callback(leaving.cancel)
+            await knows("ours1", "real1")
+            await knows("real1", "ours1")
+            real.signal(signal.SIGUSR2)
+            await knows("ours1")
+            assert mesh.is_whole()
 
     play(tmp_path, SHAPES["two of ours, our seed"], scene)
 
