@@ -1,9 +1,13 @@
 """``python -m gossamer.mesh.sim --seeds 1000``: sweep; ``--scenario chaos --seed 7``: replay one run, with its journal.
 
+What a sweep prints follows from its seeds alone, however many processes there are; how long it took goes to standard
+error.
+
 Exit code 0 if everything held, 1 if something did not, 2 for arguments that make no sense.
 """
 
 import argparse
+import hashlib
 import sys
 import time
 from collections import Counter
@@ -18,7 +22,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), help="only this one (all, in turn)")
     parser.add_argument("--seed", type=int, help="one run only, told in full; needs --scenario")
-    parser.add_argument("--processes", type=int, default=cores(), help="side by side (all cores)")
+    parser.add_argument("--processes", type=int, default=cores(), help="side by side (as many as there are processors)")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         if arguments.scenario is None:
@@ -43,20 +47,23 @@ def _sweep(names: list[str], first: int, count: int, processes: int) -> int:
     totals: Counter[str] = Counter()
     failed = 0
     virtual_s = 0.0
+    digest = hashlib.blake2b(digest_size=8)
     for outcome in sweep(jobs(names, first, count), processes):
         totals[outcome.scenario] += 1
         totals["published"] += outcome.published
         totals["delivered"] += outcome.delivered
         virtual_s += outcome.virtual_s
+        digest.update(outcome.digest.encode())
         if outcome.failure:
             failed += 1
             print(f"FAILED {outcome.scenario} seed {outcome.seed}: {_headline(outcome.failure)}")
             print(f"  replay: {replay_command(outcome)}", flush=True)
-    took_s = time.perf_counter() - began_s
     print(
-        f"{count} seeds over {len(names)} scenarios, {failed} failed; {virtual_s / 3600:.1f} h of mesh time in "
-        f"{took_s:.0f} s, {totals['published']} messages published, {totals['delivered']} deliveries"
+        f"{count} seeds over {len(names)} scenarios, {failed} failed; {virtual_s / 3600:.1f} h of mesh time, "
+        f"{totals['published']} messages published, {totals['delivered']} deliveries, digest {digest.hexdigest()}"
     )
+    took_s = time.perf_counter() - began_s
+    print(f"{took_s:.0f} s on {processes} process{'es' if processes > 1 else ''}", file=sys.stderr)
     return 1 if failed else 0
 
 
