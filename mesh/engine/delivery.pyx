@@ -261,6 +261,7 @@ cdef uint8_t deliver_shadow(Core* core, Subscription* shadow, Message* message, 
         return 0
     renamed.subject = subject
     renamed.subject_size = size
+    renamed.wire_subject = NULL
     renamed.run = NULL
     renamed.account = shadow.shadow_of.account
     renamed.origin = origin_carried(message)
@@ -291,6 +292,9 @@ cdef void deliver_leafs(Core* core, Message* message) noexcept nogil:
     cdef uint32_t i, j
     cdef Link* link
     renamed.origin = origin_carried(message)
+    if message.wire_subject != NULL:
+        renamed.wire_subject = NULL
+        renamed.reply_size = message.wire_reply_size
     for i in range(count):
         if noted[i].of == NULL:
             continue

@@ -58,7 +58,8 @@ cdef enum:
 
 
 cdef void show_acknowledged_subject(Core* core, Message* message) noexcept nogil:
-    """A reply ``$JS.ACK.<eight dots...>@<subject>`` carries the subject to show to the client (routes section 12.5)."""
+    """A reply ``$JS.ACK.<eight dots...>@<subject>`` carries the subject to show to clients (routes section 12.5); other
+    servers are told what we were."""
     cdef uint32_t i
     cdef uint32_t dots = 0
     for i in range(message.reply_size):
@@ -67,6 +68,9 @@ cdef void show_acknowledged_subject(Core* core, Message* message) noexcept nogil
         elif message.reply[i] == 64 and dots >= 8:
             if i + 1 == message.reply_size:
                 return
+            message.wire_subject = message.subject
+            message.wire_subject_size = message.subject_size
+            message.wire_reply_size = message.reply_size
             message.subject = message.reply + i + 1
             message.subject_size = message.reply_size - i - 1
             message.reply_size = i
@@ -249,6 +253,7 @@ cdef char* message_line(Core* core, Link* link, char* at, char* end, uint8_t wit
         message.head_size = <uint32_t>(message.subject - message.head) + message.subject_size
     else:
         compose(core, &message)
+    message.wire_subject = NULL
     if message.reply_size > 8 and message.reply[0] == 36 and memcmp(message.reply, b"$JS.ACK.", 8) == 0:
         show_acknowledged_subject(core, &message)
     link.last_data_ns = core.now_ns

@@ -157,6 +157,7 @@ cdef uint8_t publish_from_client(Core* core, Message* message, Entry* entry) noe
     message.fresh = 0
     message.origin = 0
     message.mapped_reply_size = 0
+    message.wire_subject = NULL
     message.noted = 0
     if entry.special & ENTRY_MAPPED:
         entry = remap(core, message, entry)
@@ -192,6 +193,11 @@ cdef Entry* remap(Core* core, Message* message, Entry* entry) noexcept nogil:
     """The account maps the subject: go on with what it is mapped to; NULL: the message is dropped."""
     cdef Entry* wanted = mapped(core, message, entry)
     if wanted != NULL and wanted != entry:
+        if message.wire_subject != NULL:                # what is shown stands in the reply and stays
+            message.wire_subject = message.subject
+            message.wire_subject_size = message.subject_size
+            message.subject = message.reply + message.reply_size + 1
+            message.subject_size = message.wire_reply_size - message.reply_size - 1
         compose(core, message)
     return wanted
 

@@ -224,6 +224,7 @@ cdef Entry* request_begin(Core* core, Message* message, CallMatch* call, Message
         core.calls_dropped += 1
         return NULL
     asked[0] = message[0]
+    asked.wire_subject = NULL
     asked.account = of.exporter
     asked.subject = call.subject
     asked.subject_size = call.subject_size
@@ -296,6 +297,7 @@ cdef Entry* answer_begin(Core* core, Message* message, Message* answer, Pending*
         core.calls_dropped += 1
         return NULL
     answer[0] = message[0]
+    answer.wire_subject = NULL
     answer.account = one.to
     answer.subject = pending_name(one) + one.name_size
     answer.subject_size = one.reply_size

@@ -45,8 +45,10 @@ cdef void write_server(Core* core, Link* link, Message* message) noexcept nogil:
     cdef uint8_t with_headers = message.header_size > 0 and link.route.headers
     cdef uint32_t skipped = 0 if with_headers else message.header_size
     cdef uint32_t body_size = message.total_size - skipped + 2
-    cdef uint64_t bound = 128 + message.account.name_size + message.subject_size + body_size
+    cdef uint64_t bound = 128 + message.account.name_size + body_size
     cdef Origin* origin = NULL
+    cdef char* subject = message.subject
+    cdef uint32_t subject_size = message.subject_size
     cdef char* reply = message.reply
     cdef uint32_t reply_size = message.reply_size
     cdef uint8_t mapped = 0
@@ -56,6 +58,10 @@ cdef void write_server(Core* core, Link* link, Message* message) noexcept nogil:
     cdef char* to
     if message.front_size:
         gather(core, message)
+    if message.wire_subject != NULL:
+        subject = message.wire_subject
+        subject_size = message.wire_subject_size
+        reply_size = message.wire_reply_size
     if message.mapped_reply_size:
         reply = message.mapped_reply
         reply_size = message.mapped_reply_size
@@ -64,7 +70,7 @@ cdef void write_server(Core* core, Link* link, Message* message) noexcept nogil:
     if message.origin and link.route.leaf_origin and link.kind != KIND_LEAF:
         origin = origin_by_number(core, message.origin)
         bound += origin.size
-    bound += reply_size
+    bound += subject_size + reply_size
     for i in range(link.route.picked_count):
         bound += link.route.picked[i].name_size + 1
     start = reserve(core, link, bound)
@@ -91,8 +97,8 @@ cdef void write_server(Core* core, Link* link, Message* message) noexcept nogil:
         to += message.account.name_size
         to[0] = 32
         to += 1
-    memcpy(to, message.subject, message.subject_size)
-    to += message.subject_size
+    memcpy(to, subject, subject_size)
+    to += subject_size
     to[0] = 32
     to += 1
     if link.route.picked_count:
@@ -145,7 +151,11 @@ cdef uint8_t goes_to(Subscription* one, Message* message, Entry* entry) noexcept
         return 0
     if message.origin and link.kind == KIND_LEAF and link.route.origin == message.origin:
         return 0
-    return link.permission == NULL or may_send(link, entry, message.subject, message.subject_size)
+    if link.permission == NULL:
+        return 1
+    if message.wire_subject != NULL:
+        return may_send(link, entry, message.wire_subject, message.wire_subject_size)
+    return may_send(link, entry, message.subject, message.subject_size)
 
 
 cdef uint8_t pick_remote(Core* core, Subscription* member, Group* group, Message* message,

@@ -704,6 +704,9 @@ cdef struct Message:            # a message on its way, as views into the read b
     uint32_t origin             # number of the leaf cluster it came from; 0: none
     char* queues                # from a server: the names in the line
     uint32_t queues_size
+    char* wire_subject          # what other servers are told in place of what is shown; NULL: the same
+    uint32_t wire_subject_size
+    uint32_t wire_reply_size    # the reply goes on behind what is shown of it
     char* mapped_reply          # the reply as a gateway mapped it; ``reply`` is what clients see
     uint32_t mapped_reply_size  # 0: it is not mapped
     uint8_t noted               # NOTE_ flags of its reply

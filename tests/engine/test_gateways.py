@@ -409,3 +409,24 @@ def test_pings_of_gateways_and_leafs(node: Peers) -> None:
     node.pass_time(11 * SECOND_NS)
     assert node.take(leaf) == b""  # a hub that hears something has no need to ask
     assert node.take(hub) == b"PING\r\n"
+
+
+ACKNOWLEDGED = b"$JS.ACK.S1.C1.1.1.1.1795444848927211061.0"
+
+
+@pytest.mark.parametrize("verb", [b"RMSG A", b"HMSG A"])
+def test_acknowledgement_replies_go_on_to_other_servers_as_they_came(node: Peers, verb: bytes) -> None:
+    """From another cluster to a node, a leaf node and a client: only the last one sees the subject behind."""
+    node.account(b"A")
+    gateway, route, leaf, client = node.gateway(outbound=False), node.join_raw(), node.leaf(b"EDGE"), node.client()
+    for link, line in ((route, b"RS+ A dlv"), (leaf, b"LS+ dlv"), (client, b"SUB dlv 1")):
+        node.feed(link, line + b"\r\n")
+    for link in (route, leaf, client):
+        node.take(link)
+    head, body = (b"", b"hello") if verb == b"RMSG A" else (b" 12", b"NATS/1.0\r\n\r\nhi")
+    sizes = head + b" %d\r\n" % len(body) + body + b"\r\n"
+    node.feed(gateway, verb + b" dlv " + ACKNOWLEDGED + b"@orders.new" + sizes)
+    assert node.take(route) == verb + b" dlv " + ACKNOWLEDGED + b"@orders.new" + sizes
+    shown = b"HMSG" if head else b"LMSG"
+    assert node.take(leaf) == shown + b" dlv " + ACKNOWLEDGED + b"@orders.new" + sizes
+    assert node.take(client) == (b"HMSG" if head else b"MSG") + b" orders.new 1 " + ACKNOWLEDGED + sizes
