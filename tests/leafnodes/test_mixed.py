@@ -104,9 +104,9 @@ async def heard(publisher: nats.NATS, subject: str, subscription: Any) -> None:
 async def test_28_messages_requests_headers_and_large_payloads(kinds, run):
     hub = run(kinds[0], HUB)
     leaf = run(kinds[1], dials(hub))
-    [row] = await linked(hub)
-    assert row["compression"] == "s2_uncompressed"  # item 19
-    assert (await linked(leaf))[0]["compression"] == "s2_uncompressed"
+    for each in (hub, leaf):
+        [row] = await linked(each)
+        assert row["compression"].startswith("s2_")  # item 19; its level goes by the round-trip time
     async with Clients() as clients:
         for near, far in (
             (await clients.of(hub), await clients.of(leaf)),

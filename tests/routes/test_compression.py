@@ -37,7 +37,8 @@ TELLING = {
 }
 WHOLE_MATRIX = set(itertools.product(MODES, MODES, (True, False)))
 PAIRS = sorted(WHOLE_MATRIX if os.environ.get("WHOLE_TOURS") else TELLING)
-#: What our side does, by our word and theirs. On one machine ``s2_auto`` means "uncompressed".
+#: Up to these round-trip times ``s2_auto`` is uncompressed, fast, better: uncompressed here on the busiest machine.
+THRESHOLDS_S = (20, 40, 60)
 SWITCHED = {"s2_auto": "s2_uncompressed"}
 
 
@@ -59,7 +60,9 @@ def options(mode: str, *routes: int, **cluster: object) -> Options:
             host="127.0.0.1",
             port=-1,
             routes=tuple(f"nats-route://127.0.0.1:{port}" for port in routes),
-            compression=CompressionOptions(mode=mode),
+            compression=CompressionOptions(
+                mode=mode, rtt_thresholds_ns=tuple(each * 10**9 for each in THRESHOLDS_S) if mode == "s2_auto" else ()
+            ),
             **cluster,  # type: ignore[arg-type]
         ),
     )
@@ -68,6 +71,8 @@ def options(mode: str, *routes: int, **cluster: object) -> Options:
 async def begin(stack: AsyncExitStack, directory: Path, own: str, theirs: str, dial: bool) -> tuple[Server, RealServer]:
     """Ours and a nats-server with these words; ``dial``: it is we who dial."""
     ours = Server(options(own))
+    if theirs == "s2_auto":
+        theirs = f"{{mode: s2_auto, rtt_thresholds: [{', '.join(f'{each}s' for each in THRESHOLDS_S)}]}}"
     real = RealServer(directory, "real", cluster=f", compression: {theirs}")
     if dial:
         stack.callback(real.stop)
