@@ -1,4 +1,4 @@
-"""What the gateway core wants done: small values that ``GatewayManager`` carries out in order."""
+"""What the gateway core wants done: small values, carried out in order (``gateway_manager.py``)."""
 
 from msgspec import Struct
 

@@ -60,6 +60,11 @@ class GatewayCore:
         """The same, as other nodes of the cluster should hear it."""
         return self._voice.url
 
+    @property
+    def own_addresses(self) -> frozenset[tuple[str, int]]:
+        """Not to be dialled: nothing is known to lead to ourselves."""
+        return frozenset()
+
     def knows(self, link: int) -> bool:
         return link in self._table.connections
 
@@ -130,6 +135,10 @@ class GatewayCore:
 
     # --- dialling -------------------------------------------------------------------------------------------------
 
+    def greeting(self, attempt: int) -> bytes:
+        """Nothing is said before the other side's INFO (spec 2)."""
+        return b""
+
     def dialled(self, attempt: int, link: int, host: str, port: int, now_ns: int) -> None:
         """Connected; the engine has the link, and its INFO is awaited."""
         call = self._calls.take(attempt)
@@ -188,7 +197,7 @@ class GatewayCore:
         elif said.user != self._settings.user:
             self._close(connection, CloseReason.AUTHENTICATION_VIOLATION, refusal.UNAUTHORIZED)
         else:
-            self.actions.append(do.CheckPassword(link, said.password))
+            self.actions.append(do.CheckPassword(link, said.password, self._settings.password))
 
     def password_checked(self, link: int, right: bool) -> None:
         connection = self._table.connections.get(link)

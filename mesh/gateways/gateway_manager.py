@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
+from gossamer.mesh.engine.events import Event
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.gateways import actions as do
 from gossamer.mesh.gateways.core import GatewayCore
@@ -33,9 +33,10 @@ from gossamer.mesh.gateways.hashes import short_hash
 from gossamer.mesh.gateways.settings import settings_from
 from gossamer.mesh.gateways.surroundings import GatewayEngine, GatewayIdentity, GatewayRow
 from gossamer.mesh.options.options import GatewayOptions
+from gossamer.mesh.peers.link_driver import LinkDriver
 from gossamer.mesh.peers.route_neighbours import Neighbour, RouteNeighbours
 from gossamer.mesh.peers.route_settings import is_hash
-from gossamer.mesh.peers.route_world import Dialer, DialOutcome, RouteLog, Scheduler, Timer
+from gossamer.mesh.peers.route_world import Dialer, RouteLog, Scheduler, Timer
 from gossamer.mesh.world import Randomness
 
 #: Routes of a node that has just joined are settled by then.
@@ -64,7 +65,6 @@ class GatewayManager:
         self._core = GatewayCore(identity, self._settings, randomness, self._is_ours)
         self._engine = engine
         self._scheduler = scheduler
-        self._dialer = dialer
         self._log = log
         self._neighbours = neighbours if neighbours is not None else RouteNeighbours()
         self._neighbours.on_change(self._neighbour_changed)
@@ -72,12 +72,21 @@ class GatewayManager:
         self._reachable_host = reachable_host or (lambda host: host)
         self._info = b""
         self._port = 0
-        self._listener = 0
-        self._dials: dict[int, Timer] = {}
-        self._checks: dict[int, Timer] = {}
         self._reminders: dict[str, Timer] = {}  # of nodes that have joined, by server id
-        self._waits: dict[int, Timer] = {}  # for the INFO of those that we dialled, by link
-        self._applying = False
+        self._driver = LinkDriver(
+            self._core,
+            LinkKind.GATEWAY,
+            engine,
+            scheduler,
+            dialer,
+            log,
+            {
+                do.Join: self._join,
+                do.TellNodes: lambda action: self._neighbours.send_all(action.line),
+                do.TellNode: lambda action: self._neighbours.send(action.server_id, action.line),
+            },
+        )
+        self._driver.patience_ns = options.ping_interval_ns * (options.ping_max + 1)
 
     # --- what the node does with it -------------------------------------------------------------------------------
 
@@ -120,33 +129,21 @@ class GatewayManager:
             self._log.warning(
                 "The gateway password is a bcrypt hash: clusters that we hear of by gossip cannot be dialled with it"
             )
-        self._listener = self._engine.listen(
-            descriptor, kind=LinkKind.GATEWAY, info=[self._info], auth_timeout_ns=options.auth_timeout_ns
-        )
+        self._driver.listen(descriptor, [self._info], auth_timeout_ns=options.auth_timeout_ns)
         self._core.start()
-        self._apply()
+        self._driver.apply()
 
     def stop_accepting(self) -> None:
         """Close the listener and give up every dial, so that nobody is dialled or let in while we leave."""
-        if self._listener:
-            self._engine.close_listener(self._listener)
-            self._listener = 0
-        self._core.stop_dialling()
-        self._apply()
-        for timer in [*self._waits.values(), *self._reminders.values()]:
+        self._driver.stop_accepting()
+        for timer in self._reminders.values():
             timer.cancel()
-        self._waits.clear()
         self._reminders.clear()
 
     def stop(self) -> None:
         """Close all links. The ``Closed`` events may still be offered afterwards."""
         self.stop_accepting()
-        self._core.stop()
-        self._apply()
-        for timer in [*self._dials.values(), *self._checks.values()]:
-            timer.cancel()
-        self._dials.clear()
-        self._checks.clear()
+        self._driver.stop()
 
     def rows(self) -> list[GatewayRow]:
         """One per registered connection, oldest first."""
@@ -170,136 +167,36 @@ class GatewayManager:
             self._reminders[neighbour.server_id] = self._scheduler.call_later(
                 REMINDER_DELAY_NS, partial(self._remind, neighbour.server_id)
             )
-        self._apply()
+        self._driver.apply()
 
     def _remind(self, server_id: str) -> None:
         self._reminders.pop(server_id, None)
         self._core.remind_node(server_id)
-        self._apply()
+        self._driver.apply()
 
     def _heard_from_neighbour(self, neighbour: Neighbour, text: bytes) -> None:
         self._core.heard_from_node(text)
-        self._apply()
+        self._driver.apply()
 
     # --- events ---------------------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> bool:
         """Take one event of the engine. False: it is not about a gateway."""
-        match event:
-            case Opened() if event.listener and event.listener == self._listener and event.kind == LinkKind.GATEWAY:
-                self._core.opened(event.link, event.host, event.port, self._scheduler.now_ns())
-            case Opened() | Hello() | PeerInfo() | PeerError() | Pong() | Closed() if not self._core.knows(event.link):
-                return False
-            case Hello():
-                self._core.hello(event.link, event.connect, again=event.again)
-            case PeerInfo():
-                self._core.info(event.link, event.info, self._scheduler.now_ns())
-            case PeerError():
-                self._core.peer_error(event.link, event.text)
-            case Pong():
-                self._core.pong(event.link, event.rtt_ns)
-            case Closed():
-                for timers in (self._checks, self._waits):
-                    timer = timers.pop(event.link, None)
-                    if timer is not None:
-                        timer.cancel()
-                self._core.closed(event.link, event.reason, self._scheduler.now_ns())
-            case Opened():
-                return True  # of a link that we dialled: known since ``adopt``
-            case _:
-                return False
-        self._apply()
-        return True
-
-    # --- what comes back from the loop ----------------------------------------------------------------------------
-
-    def _dialled(self, attempt: int, outcome: DialOutcome) -> None:
-        self._dials.pop(attempt, None)
-        if outcome.descriptor < 0:
-            self._core.dial_failed(attempt, outcome.error)
-        else:
-            link = self._engine.adopt(outcome.descriptor, kind=LinkKind.GATEWAY, host=outcome.host, port=outcome.port)
-            patience_ns = self._options.ping_interval_ns * (self._options.ping_max + 1)
-            self._waits[link] = self._scheduler.call_later(patience_ns, partial(self._overdue, link))
-            self._core.dialled(attempt, link, outcome.host, outcome.port, self._scheduler.now_ns())
-        self._apply()
-
-    def _due(self, attempt: int) -> None:
-        self._dials.pop(attempt, None)
-        self._core.dial_due(attempt)
-        self._apply()
-
-    def _overdue(self, link: int) -> None:
-        self._waits.pop(link, None)
-        self._core.overdue(link)
-        self._apply()
-
-    def _checked(self, link: int, right: bool) -> None:
-        self._checks.pop(link, None)
-        self._core.password_checked(link, right)
-        self._apply()
+        return self._driver.on_event(event)
 
     def _is_ours(self, server_name: str) -> bool:
         return server_name == self._identity.server_name or any(
             server_name == each.server_name for each in self._neighbours
         )
 
-    # --- carrying out ---------------------------------------------------------------------------------------------
+    # --- what only gateways want done -------------------------------------------------------------------------------
 
-    def _apply(self) -> None:
-        """Carry out everything the core wants. A callback may ask for more meanwhile: that is appended."""
-        if self._applying:
-            return
-        self._applying = True
-        try:
-            actions = self._core.actions
-            while actions:
-                self._carry_out(actions.popleft())
-        finally:
-            self._applying = False
-
-    def _carry_out(self, action: do.Action) -> None:
-        engine = self._engine
-        match action:
-            case do.Send():
-                engine.send(action.link, action.data)
-            case do.Resume():
-                engine.resume(action.link)
-            case do.Admit():
-                engine.admit_route(action.link)
-            case do.Join():
-                engine.join_gateway(
-                    action.link,
-                    outbound=action.outbound,
-                    name=action.name.encode(),
-                    cluster_hash=short_hash(action.name),
-                    headers=action.headers and self._identity.headers,
-                    interest_only=action.interest_only,
-                )
-            case do.CloseLink():
-                engine.close(action.link, reason=action.reason, error=action.error.encode())
-            case do.StartDial():
-                self._dials[action.attempt] = self._dialer.dial(
-                    action.host, action.port, frozenset(), partial(self._dialled, action.attempt)
-                )
-            case do.WakeDial():
-                self._dials[action.attempt] = self._scheduler.call_later(
-                    action.delay_ns, partial(self._due, action.attempt)
-                )
-            case do.CancelDial():
-                timer = self._dials.pop(action.attempt, None)
-                if timer is not None:
-                    timer.cancel()
-            case do.CheckPassword():
-                self._checks[action.link] = self._dialer.verify_password(
-                    action.given, self._settings.password, partial(self._checked, action.link)
-                )
-            case do.Announce():
-                if self._listener:
-                    engine.set_info(self._listener, [action.line])
-            case do.TellNodes():
-                self._neighbours.send_all(action.line)
-            case do.TellNode():
-                self._neighbours.send(action.server_id, action.line)
-            case do.Say():
-                getattr(self._log, action.level)(action.text)
+    def _join(self, action: do.Join) -> None:
+        self._engine.join_gateway(
+            action.link,
+            outbound=action.outbound,
+            name=action.name.encode(),
+            cluster_hash=short_hash(action.name),
+            headers=action.headers and self._identity.headers,
+            interest_only=action.interest_only,
+        )

@@ -4,10 +4,11 @@
 so is the way to the other nodes of the cluster (``peers/route_neighbours.py``).
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
+
+from gossamer.mesh.peers.route_world import LinkEngine
 
 
 class GatewayIdentity(Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class GatewayRow(Struct, frozen=True, kw_only=True):
     rtt_ns: int
 
 
-class GatewayEngine(Protocol):
+class GatewayEngine(LinkEngine, Protocol):
     """The part of ``gossamer.mesh.engine.core.Engine`` that gateways use; see ``core.pyi`` for what each call does."""
 
     def configure(
@@ -48,18 +49,6 @@ class GatewayEngine(Protocol):
         gateway_write_deadline_ns: int | None = None,
     ) -> None: ...
     def gateway_identity(self, *, name: bytes, cluster_hash: bytes, server_hash: bytes) -> None: ...
-    def listen(
-        self, descriptor: int | None, *, kind: int, info: Sequence[bytes | int], auth_timeout_ns: int = 0
-    ) -> int: ...
-    def set_info(self, listener: int, info: Sequence[bytes | int]) -> None: ...
-    def close_listener(self, listener: int) -> None: ...
-    def adopt(
-        self, descriptor: int, *, kind: int, listener: int = 0, greeting: bytes = b"", host: str = "", port: int = 0
-    ) -> int: ...
-    def send(self, link: int, data: bytes) -> None: ...
-    def close(self, link: int, *, reason: int, error: bytes = b"", flush: bool = True) -> None: ...
-    def resume(self, link: int) -> None: ...
-    def admit_route(self, link: int) -> None: ...
     def join_gateway(
         self,
         link: int,

@@ -1,4 +1,4 @@
-"""What the cores of routes, gateways and leaf nodes alike want done: values that their managers carry out in order."""
+"""What the cores of routes, gateways and leaf nodes alike want done: values that are carried out in order."""
 
 from msgspec import Struct
 
@@ -25,10 +25,11 @@ class WakeDial(Struct, frozen=True, gc=False):
 
 
 class CheckPassword(Struct, frozen=True, gc=False):
-    """Compare with the configured one (maybe bcrypt); the answer goes to ``password_checked``."""
+    """Compare with the configured one (``expected`` may be a bcrypt hash); the answer goes to ``password_checked``."""
 
     link: int
     given: str
+    expected: str
 
 
 class Admit(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""What the route core wants done: small values that ``RouteManager`` carries out in order."""
+"""What the route core wants done: small values, carried out in order (``link_driver.py``, ``route_manager.py``)."""
 
 from msgspec import Struct
 

@@ -309,7 +309,7 @@ class RouteCore:
         if "Not possible to have a dedicated route" in connection.peer_error:
             connection.no_redial = True
 
-    def closed(self, link: int, reason: int, error: bytes, now_ns: int) -> None:
+    def closed(self, link: int, reason: int, now_ns: int) -> None:
         """The link is gone, whoever closed it."""
         connection = self._table.connections[link]
         remote = self._table.remove(connection)

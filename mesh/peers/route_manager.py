@@ -29,26 +29,24 @@ Surroundings (RouteEngine, Scheduler, Dialer, RouteLog) and values (RouteIdentit
 """
 
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 
-from gossamer.mesh.engine.events import Closed, Event, Hello, Opened, PeerError, PeerInfo, Pong
+from gossamer.mesh.engine.events import Event
 from gossamer.mesh.engine.kinds import LinkKind
 from gossamer.mesh.gateways.hashes import short_hash
 from gossamer.mesh.options.options import ClusterOptions
 from gossamer.mesh.peers import route_actions as do
 from gossamer.mesh.peers.compiled import compile_permissions
+from gossamer.mesh.peers.link_driver import LinkDriver
 from gossamer.mesh.peers.route_core import RouteCore
 from gossamer.mesh.peers.route_neighbours import RouteNeighbours
 from gossamer.mesh.peers.route_settings import is_hash, settings_from
 from gossamer.mesh.peers.route_world import (
     Dialer,
-    DialOutcome,
     RouteEngine,
     RouteIdentity,
     RouteLog,
     RouteRow,
     Scheduler,
-    Timer,
 )
 from gossamer.mesh.world import Randomness
 
@@ -79,17 +77,27 @@ class RouteManager:
             identity, self._settings, randomness, account_exists or (lambda name: False), self._neighbours
         )
         self._engine = engine
-        self._scheduler = scheduler
-        self._dialer = dialer
-        self._on_client_urls_changed = on_client_urls_changed
         self._on_cluster_name_changed = on_cluster_name_changed
         self._log = log
         self._permissions = 0  # of the cluster, as the engine numbers them
-        self._listener = 0
-        self._dials: dict[int, Timer] = {}
-        self._checks: dict[int, Timer] = {}
-        self._waits: dict[int, Timer] = {}  # for the INFO of those that we dialled, by link
-        self._applying = False
+        self._driver = LinkDriver(
+            self._core,
+            LinkKind.ROUTE,
+            engine,
+            scheduler,
+            dialer,
+            log,
+            {
+                do.Join: self._join,
+                do.Ping: lambda action: engine.ping(action.link),
+                do.Compress: lambda action: engine.compress(action.link, action.level, both=action.both),
+                do.ShareClientUrls: lambda action: on_client_urls_changed(action.urls),
+                do.TakeClusterName: self._take_cluster_name,
+                do.Meet: lambda action: self._neighbours.route_joined(action.neighbour),
+                do.Lose: lambda action: self._neighbours.route_left(action.server_id),
+                do.HearOfGateway: self._hear_of_gateway,
+            },
+        )
         self._neighbours.route_attach(self._tell_neighbour, self._announce)
 
     # --- what the node does with it -------------------------------------------------------------------------------
@@ -130,9 +138,9 @@ class RouteManager:
             )
         info = self._core.prepare(port, tuple(client_urls))
         timeout_ns = options.auth_timeout_ns if self._settings.auth_required else 0
-        self._listener = self._engine.listen(descriptor, kind=LinkKind.ROUTE, info=[info], auth_timeout_ns=timeout_ns)
+        self._driver.listen(descriptor, [info], auth_timeout_ns=timeout_ns)
         self._core.start()
-        self._apply()
+        self._driver.apply()
 
     @staticmethod
     def check(cluster_options: ClusterOptions) -> None:
@@ -149,7 +157,7 @@ class RouteManager:
         self._options, self._settings = cluster_options, settings
         self._configure_engine()
         self._core.change(settings)
-        self._apply()
+        self._driver.apply()
         if before != self._permissions and before:
             self._engine.remove_permissions(before)
 
@@ -162,42 +170,30 @@ class RouteManager:
             route_write_deadline_ns=options.write_deadline_ns,
             route_retry_writes=options.write_timeout != "close",
         )
+        self._driver.patience_ns = options.ping_interval_ns * (options.ping_max + 1)
 
     def set_client_urls(self, client_urls: Sequence[str]) -> None:
         """This node's own addresses for clients have changed: new links say so."""
         self._core.set_client_urls(tuple(client_urls))
-        self._apply()
+        self._driver.apply()
 
     def has_routes_to(self, server_id: str, names: Collection[str]) -> None:
         """The heartbeat of another node says that it has routes to the servers of these names."""
         self._core.has_routes_to(server_id, names)
-        self._apply()
+        self._driver.apply()
 
     def lame_duck(self) -> None:
         """Ask every other node to send our clients elsewhere. Links stay up until ``stop``."""
         self._core.lame_duck()
-        self._apply()
+        self._driver.apply()
 
     def stop_accepting(self) -> None:
         """Close the listener and give up every dial, so that nobody is dialled or let in while we leave."""
-        if self._listener:
-            self._engine.close_listener(self._listener)
-            self._listener = 0
-        self._core.stop_dialling()
-        self._apply()
-        for timer in self._waits.values():
-            timer.cancel()
-        self._waits.clear()
+        self._driver.stop_accepting()
 
     def stop(self) -> None:
         """Close all links. The ``Closed`` events may still be offered afterwards."""
-        self.stop_accepting()
-        self._core.stop()
-        self._apply()
-        for timer in [*self._dials.values(), *self._checks.values()]:
-            timer.cancel()
-        self._dials.clear()
-        self._checks.clear()
+        self._driver.stop()
 
     def routez(self) -> list[RouteRow]:
         """One row per registered connection, oldest first."""
@@ -205,138 +201,27 @@ class RouteManager:
 
     def on_event(self, event: Event) -> bool:
         """Take one event of the engine. False: it is not about a route."""
-        match event:
-            case Opened() if event.listener and event.listener == self._listener and event.kind == LinkKind.ROUTE:
-                self._core.opened(event.link, event.host, event.port, self._scheduler.now_ns())
-            case Opened() | Hello() | PeerInfo() | PeerError() | Pong() | Closed() if not self._core.knows(event.link):
-                return False
-            case Hello():
-                self._core.hello(event.link, event.connect, again=event.again)
-            case PeerInfo():
-                self._core.info(event.link, event.info, self._scheduler.now_ns())
-            case PeerError():
-                self._core.peer_error(event.link, event.text)
-            case Pong():
-                self._core.pong(event.link, event.rtt_ns)
-            case Closed():
-                for timers in (self._checks, self._waits):
-                    timer = timers.pop(event.link, None)
-                    if timer is not None:
-                        timer.cancel()
-                self._core.closed(event.link, event.reason, event.error, self._scheduler.now_ns())
-            case Opened():
-                return True  # of a link that we dialled: known since ``adopt``
-            case _:
-                return False
-        self._apply()
-        return True
+        return self._driver.on_event(event)
 
-    # --- what comes back from the loop ----------------------------------------------------------------------------
-
-    def _overdue(self, link: int) -> None:
-        self._waits.pop(link, None)
-        self._core.overdue(link)
-        self._apply()
-
-    def _dialled(self, attempt: int, outcome: DialOutcome) -> None:
-        self._dials.pop(attempt, None)
-        if outcome.descriptor < 0:
-            self._core.dial_failed(attempt, outcome.error)
-        else:
-            link = self._engine.adopt(
-                outcome.descriptor,
-                kind=LinkKind.ROUTE,
-                greeting=self._core.greeting(attempt),
-                host=outcome.host,
-                port=outcome.port,
-            )
-            patience_ns = self._options.ping_interval_ns * (self._options.ping_max + 1)
-            self._waits[link] = self._scheduler.call_later(patience_ns, partial(self._overdue, link))
-            self._core.dialled(attempt, link, outcome.host, outcome.port, self._scheduler.now_ns())
-        self._apply()
-
-    def _due(self, attempt: int) -> None:
-        self._dials.pop(attempt, None)
-        self._core.dial_due(attempt)
-        self._apply()
-
-    def _checked(self, link: int, right: bool) -> None:
-        self._checks.pop(link, None)
-        self._core.password_checked(link, right)
-        self._apply()
+    # --- what gateways and leaf nodes want said ---------------------------------------------------------------------
 
     def _tell_neighbour(self, server_id: str, line: bytes) -> None:
         self._core.send(server_id, line)
-        self._apply()
+        self._driver.apply()
 
     def _announce(self) -> None:
         self._core.announce()
-        self._apply()
+        self._driver.apply()
 
-    # --- carrying out ---------------------------------------------------------------------------------------------
+    # --- what only routes want done ---------------------------------------------------------------------------------
 
-    def _apply(self) -> None:
-        """Carry out everything the core wants. A callback may ask for more meanwhile: that is appended."""
-        if self._applying:
-            return
-        self._applying = True
-        try:
-            actions = self._core.actions
-            while actions:
-                self._carry_out(actions.popleft())
-        finally:
-            self._applying = False
+    def _take_cluster_name(self, action: do.TakeClusterName) -> None:
+        if self._on_cluster_name_changed is not None:
+            self._on_cluster_name_changed(action.name)
 
-    def _carry_out(self, action: do.Action) -> None:
-        engine = self._engine
-        match action:
-            case do.Send():
-                engine.send(action.link, action.data)
-            case do.Compress():
-                engine.compress(action.link, action.level, both=action.both)
-            case do.Resume():
-                engine.resume(action.link)
-            case do.Ping():
-                engine.ping(action.link)
-            case do.Admit():
-                engine.admit_route(action.link)
-            case do.Join():
-                self._join(action)
-            case do.CloseLink():
-                engine.close(action.link, reason=action.reason, error=action.error.encode())
-            case do.StartDial():
-                self._dials[action.attempt] = self._dialer.dial(
-                    action.host, action.port, self._core.own_addresses, partial(self._dialled, action.attempt)
-                )
-            case do.WakeDial():
-                self._dials[action.attempt] = self._scheduler.call_later(
-                    action.delay_ns, partial(self._due, action.attempt)
-                )
-            case do.CancelDial():
-                timer = self._dials.pop(action.attempt, None)
-                if timer is not None:
-                    timer.cancel()
-            case do.CheckPassword():
-                self._checks[action.link] = self._dialer.verify_password(
-                    action.given, self._settings.password, partial(self._checked, action.link)
-                )
-            case do.Announce():
-                if self._listener:
-                    engine.set_info(self._listener, [action.line])
-            case do.ShareClientUrls():
-                self._on_client_urls_changed(action.urls)
-            case do.TakeClusterName():
-                if self._on_cluster_name_changed is not None:
-                    self._on_cluster_name_changed(action.name)
-            case do.Meet():
-                self._neighbours.route_joined(action.neighbour)
-            case do.Lose():
-                self._neighbours.route_left(action.server_id)
-            case do.HearOfGateway():
-                if not self._neighbours.route_gateway_gossip(action.server_id, action.text):
-                    self._log.error(f"{action.label} - told of gateways, but we have none configured")
-            case do.Say():
-                getattr(self._log, action.level)(action.text)
+    def _hear_of_gateway(self, action: do.HearOfGateway) -> None:
+        if not self._neighbours.route_gateway_gossip(action.server_id, action.text):
+            self._log.error(f"{action.label} - told of gateways, but we have none configured")
 
     def _join(self, action: do.Join) -> None:
         account = self._engine.account(action.account.encode(), dedicated_route=True) if action.account else 0

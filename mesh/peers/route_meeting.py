@@ -68,7 +68,7 @@ class RouteMeeting:
         elif said.user != state.settings.user:
             state.close(connection, CloseReason.AUTHENTICATION_VIOLATION, refusal.UNAUTHORIZED)
         else:
-            state.actions.append(do.CheckPassword(link, said.password))
+            state.actions.append(do.CheckPassword(link, said.password, state.settings.password))
 
     def password_checked(self, link: int, right: bool) -> None:
         state = self._state
