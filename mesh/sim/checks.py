@@ -60,6 +60,7 @@ def _wanted(one: "Member", other: "Member") -> list[tuple[int, str]]:
     if min(sizes) < 1 or not (one.place.release.pooled and other.place.release.pooled):
         return [(0, "")]
     places = [(index, "") for index in range(max(sizes))]
+    places += [(-1, name) for name in {*one.place.pinned} & {*other.place.pinned}]
     system = _node(one).judge.system_account
     if system and system == _node(other).judge.system_account:
         places.append((-1, system))

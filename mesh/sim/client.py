@@ -22,7 +22,8 @@ _MILLISECOND_NS = 1_000_000
 class Wish:
     """A subscription as the program wants it; every connection makes it anew."""
 
-    def __init__(self, sid: int, subject: str, queue: str, answers: bool) -> None:
+    def __init__(self, sid: int, subject: str, queue: str, answers: bool, records: list[bytes] | None) -> None:
+        self.records = records
         self.sid = sid
         self.subject = subject
         self.queue = queue
@@ -88,9 +89,12 @@ class Client:
             if await waiting:
                 return
 
-    def subscribe(self, subject: str, queue: str = "", *, answers: bool = False) -> Wish:
-        """``answers``: each message with a reply subject is answered."""
-        wish = Wish(len(self._wishes) + 1, subject, queue, answers)
+    def subscribe(
+        self, subject: str, queue: str = "", *, answers: bool = False, records: list[bytes] | None = None
+    ) -> Wish:
+        """``answers``: each message with a reply subject is answered. ``records``: where to put payloads that are not
+        numbered, since nodes say them and no client; the ledger hears nothing of them."""
+        wish = Wish(len(self._wishes) + 1, subject, queue, answers, records)
         self._wishes[wish.sid] = wish
         if self.connected:
             self._ask(wish)
@@ -144,7 +148,8 @@ class Client:
         end.attach(lambda data, last: self._read(end, data, last))
 
     def _ask(self, wish: Wish) -> None:
-        wish.ear = self._ledger.listen(self, wish.subject, wish.queue, wish.sid)
+        if wish.records is None:
+            wish.ear = self._ledger.listen(self, wish.subject, wish.queue, wish.sid)
         queue = f" {wish.queue}" if wish.queue else ""
         self._say(f"SUB {wish.subject}{queue} {wish.sid}\r\n".encode())
 
@@ -203,6 +208,9 @@ class Client:
                 self.unanswered += 1
                 return
         wish = self._wishes.get(sid)
+        if wish is not None and wish.records is not None:
+            wish.records.append(body)
+            return
         if wish is None or wish.ear is None:
             return  # unsubscribed meanwhile
         number = int(body)

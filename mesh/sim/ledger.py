@@ -9,14 +9,12 @@ One thing is let pass, because the protocol has no means against it: a leaf node
 hub may hear there, over a slow route, what it had heard from the first one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from msgspec import Struct
-
 from gossamer.mesh.engine.core import subject_matches
-from gossamer.mesh.sim.oracle import Spot
+from gossamer.mesh.sim.oracle import Heard, Spot
 
 if TYPE_CHECKING:
     from gossamer.mesh.sim.client import Client
@@ -25,22 +23,6 @@ if TYPE_CHECKING:
 
 #: How long a message may need on a path that is whole.
 FLIGHT_NS: Final = 2_000_000_000
-
-
-class Crossing(Struct, frozen=True):
-    """What is published in one account below a prefix is heard in another one below another prefix, too."""
-
-    account: str
-    prefix: str
-    to_account: str
-    to_prefix: str
-
-
-class Heard(NamedTuple):
-    """Where a message may be heard, and under which subject."""
-
-    spot: Spot
-    subject: str
 
 
 class _Group(NamedTuple):
@@ -94,13 +76,7 @@ class Ear:
 class Ledger:
     """``broken`` is told of everything that must not be."""
 
-    def __init__(
-        self,
-        network: "Network",
-        broken: Callable[[str], None],
-        oracle: "Oracle",
-        crossings: Sequence[Crossing] = (),
-    ) -> None:
+    def __init__(self, network: "Network", broken: Callable[[str], None], oracle: "Oracle") -> None:
         self.settled_ns = -1
         self.publications: dict[int, Publication] = {}
         self.ears: list[Ear] = []
@@ -109,7 +85,6 @@ class Ledger:
         self._network = network
         self._broken = broken
         self._oracle = oracle
-        self._crossings = crossings
         self._groups: dict[_Group, dict[int, Ear]] = {}
         self._moved_ns: dict[str, int] = {}  # by host: when it last dialled a hub
 
@@ -127,15 +102,14 @@ class Ledger:
             at_ns=self._network.loop.now_ns,
             settled_ns=self.settled_ns,
             connected_ns=client.connected_ns,
-            heard=self._destinations(self._oracle.spot(at, client.account), subject),
+            heard=self._oracle.heard(self._oracle.spot(at, client.account), subject),
         )
         if answers is not None:
             publication.only = answers.client
             if not subject.startswith("_INBOX."):
                 # Through an import: the requestor's account hears it under its inbox.
                 spot = self._oracle.spot(answers.at, answers.account)
-                inbox = f"_INBOX.{answers.client}.{answers.number}"
-                publication.heard = frozenset(Heard(each, inbox) for each in self._oracle.reached(spot, inbox))
+                publication.heard = self._oracle.heard(spot, f"_INBOX.{answers.client}.{answers.number}")
         self.publications[number] = publication
         return publication
 
@@ -245,15 +219,6 @@ class Ledger:
             return False
         hosts = self._oracle.between(publication.at, ear.at, publication.account)
         return self._network.was_quiet(hosts | {publication.host, ear.client.host}, settled_ns, until_ns)
-
-    def _destinations(self, spot: Spot, subject: str) -> frozenset[Heard]:
-        found = {Heard(each, subject) for each in self._oracle.reached(spot, subject)}
-        for crossing in self._crossings:
-            if crossing.account == spot.account and subject.startswith(crossing.prefix):
-                other = crossing.to_prefix + subject.removeprefix(crossing.prefix)
-                there = Spot(spot.realm, crossing.to_account)
-                found.update(Heard(each, other) for each in self._oracle.reached(there, other))
-        return frozenset(found)
 
 
 def _matches(publication: Publication, ear: Ear) -> bool:

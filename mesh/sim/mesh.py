@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from gossamer.mesh.sim.chance import Chance
 from gossamer.mesh.sim.checks import missing_interest, missing_links, missing_routes
 from gossamer.mesh.sim.client import Client
-from gossamer.mesh.sim.ledger import FLIGHT_NS, Crossing, Ledger
+from gossamer.mesh.sim.ledger import FLIGHT_NS, Ledger
 from gossamer.mesh.sim.loop import VirtualLoop
 from gossamer.mesh.sim.member import Member
 from gossamer.mesh.sim.network import RETRY_MAX_NS, Network
-from gossamer.mesh.sim.oracle import Oracle
+from gossamer.mesh.sim.oracle import Crossing, Oracle
 from gossamer.mesh.sim.topology import Place, Topology
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Mesh:
 
     def build(self, topology: Topology, *, crossings: Sequence[Crossing] = ()) -> None:
         """Place the members; none of them runs yet."""
-        self.ledger = Ledger(self.network, self._violated, Oracle(topology), crossings)
+        self.ledger = Ledger(self.network, self._violated, Oracle(topology, crossings))
         self._federated = any(place.gateway or place.hub for place in topology.places)
         self._shares = bool(crossings) or self._federated
         for place in topology.places:

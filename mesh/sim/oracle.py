@@ -1,11 +1,16 @@
 """Who must hear a message, by the plan alone: clusters joined by gateways are one realm, a leaf node is another.
 
 Within a realm an account is one, whatever the node. A remote joins an account of a leaf's realm with one of its hub's;
-what it denies does not cross. There must be no circle of leafs. Nothing here knows how messages travel.
+what it denies does not cross. What accounts share crosses between them in every realm that has the topology's accounts
+(a place with accounts of its own imports nothing). There must be no circle of leafs. Nothing here knows how messages
+travel.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gossamer.mesh.engine.core import subject_matches
 from gossamer.mesh.sim.topology import Place, Topology
@@ -18,7 +23,23 @@ class Spot(NamedTuple):
     account: str
 
 
-class _Crossing(NamedTuple):
+class Crossing(Struct, frozen=True):
+    """What is published in one account below a prefix is heard in another one below another prefix, too."""
+
+    account: str
+    prefix: str
+    to_account: str
+    to_prefix: str
+
+
+class Heard(NamedTuple):
+    """Where a message may be heard, and under which subject."""
+
+    spot: Spot
+    subject: str
+
+
+class _Link(NamedTuple):
     """From one spot to another over a remote, except for what is denied; over these hub clusters."""
 
     to: Spot
@@ -29,11 +50,13 @@ class _Crossing(NamedTuple):
 class Oracle:
     """Asked by the names of places."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, crossings: Sequence[Crossing] = ()) -> None:
+        self._crossings = crossings
+        self._sharing = {_realm(place) for place in topology.places if not place.accounts}
         self._places = {place.name: place for place in topology.places}
         self._hosts: dict[str, set[str]] = {}  # by cluster
-        self._ways: dict[Spot, list[_Crossing]] = {}
-        self._reached: dict[tuple[Spot, str], frozenset[Spot]] = {}
+        self._ways: dict[Spot, list[_Link]] = {}
+        self._heard: dict[Heard, frozenset[Heard]] = {}
         self._between: dict[tuple[str, str, str], frozenset[str]] = {}
         self._groups: dict[Spot, Spot] = {}
         for place in topology.places:
@@ -42,12 +65,12 @@ class Oracle:
             for plan in place.remotes:
                 hub = self._places[plan.to[0]]
                 here, there = Spot(_realm(place), plan.account), Spot(_realm(hub), plan.hub_account)
-                up = _Crossing(there, plan.deny_exports, _cluster(hub))
-                down = _Crossing(here, plan.deny_imports, _cluster(hub))
-                # The members of a leaf cluster have the same remotes: one crossing.
-                for spot, crossing in ((here, up), (there, down)):
-                    if crossing not in self._ways.setdefault(spot, []):
-                        self._ways[spot].append(crossing)
+                up = _Link(there, plan.deny_exports, _cluster(hub))
+                down = _Link(here, plan.deny_imports, _cluster(hub))
+                # The members of a leaf cluster have the same remotes: one link.
+                for spot, link in ((here, up), (there, down)):
+                    if link not in self._ways.setdefault(spot, []):
+                        self._ways[spot].append(link)
 
     def spot(self, place: str, account: str) -> Spot:
         return Spot(_realm(self._places[place]), account)
@@ -55,19 +78,23 @@ class Oracle:
     def cluster(self, place: str) -> str:
         return _cluster(self._places[place])
 
-    def reached(self, spot: Spot, subject: str) -> frozenset[Spot]:
-        """Where a message of that spot is heard, itself included."""
-        key = (spot, subject)
-        found = self._reached.get(key)
+    def heard(self, spot: Spot, subject: str) -> frozenset[Heard]:
+        """Where a message of that spot is heard, itself included, and as what."""
+        key = Heard(spot, subject)
+        found = self._heard.get(key)
         if found is None:
-            found = self._reached[key] = frozenset(self._spread(spot, subject))
+            found = self._heard[key] = frozenset(self._spread(key))
         return found
+
+    def reached(self, spot: Spot, subject: str) -> frozenset[Spot]:
+        """Where a message of that spot is heard under its own subject, itself included."""
+        return frozenset(heard.spot for heard in self.heard(spot, subject) if heard.subject == subject)
 
     def group(self, spot: Spot) -> Spot:
         """The same for all spots whose queue groups of one name are one group."""
         found = self._groups.get(spot)
         if found is None:
-            found = self._groups[spot] = min(self._spread(spot, ""))
+            found = self._groups[spot] = min(self._joined(spot))
         return found
 
     def between(self, one: str, other: str, account: str) -> frozenset[str]:
@@ -99,22 +126,50 @@ class Oracle:
             spot = waiting.popleft()
             if spot.realm == _realm(end):
                 return came[spot] | {_cluster(end)}
-            for crossing in self._ways.get(spot, ()):
-                if crossing.to not in came:
-                    came[crossing.to] = came[spot] | {crossing.cluster}
-                    waiting.append(crossing.to)
+            ways = [(link.to, {link.cluster}) for link in self._ways.get(spot, ())]
+            ways += [(other, set()) for other in self._neighbours(spot)]
+            for to, passed in ways:
+                if to not in came:
+                    came[to] = came[spot] | passed
+                    waiting.append(to)
         return {_cluster(end)}
 
-    def _spread(self, spot: Spot, subject: str) -> set[Spot]:
-        """``subject`` empty: nothing is denied."""
-        found = {spot}
-        waiting = deque([spot])
+    def _neighbours(self, spot: Spot) -> list[Spot]:
+        """Accounts that share something with that one, in either direction: answers go back."""
+        if spot.realm not in self._sharing:
+            return []
+        names = [each.to_account for each in self._crossings if each.account == spot.account]
+        names += [each.account for each in self._crossings if each.to_account == spot.account]
+        return [Spot(spot.realm, name) for name in dict.fromkeys(names)]
+
+    def _spread(self, start: Heard) -> set[Heard]:
+        found = {start}
+        waiting = deque(found)
         while waiting:
-            for crossing in self._ways.get(waiting.popleft(), ()):
-                denied = subject and any(subject_matches(each.encode(), subject.encode()) for each in crossing.denied)
-                if crossing.to not in found and not denied:
-                    found.add(crossing.to)
-                    waiting.append(crossing.to)
+            spot, subject = waiting.popleft()
+            following = [
+                Heard(link.to, subject)
+                for link in self._ways.get(spot, ())
+                if not any(subject_matches(each.encode(), subject.encode()) for each in link.denied)
+            ]
+            if spot.realm in self._sharing:
+                following += [
+                    Heard(Spot(spot.realm, each.to_account), each.to_prefix + subject.removeprefix(each.prefix))
+                    for each in self._crossings
+                    if each.account == spot.account and subject.startswith(each.prefix)
+                ]
+            waiting.extend(each for each in following if each not in found)
+            found.update(following)
+        return found
+
+    def _joined(self, spot: Spot) -> set[Spot]:
+        """All spots that remotes join with that one, whatever they deny."""
+        found = {spot}
+        waiting = deque(found)
+        while waiting:
+            following = {link.to for link in self._ways.get(waiting.popleft(), ())} - found
+            waiting.extend(following)
+            found |= following
         return found
 
 

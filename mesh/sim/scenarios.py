@@ -10,8 +10,8 @@ from msgspec import structs
 
 from gossamer.mesh.sim.crowd import Crowd
 from gossamer.mesh.sim.faults import Chaos
-from gossamer.mesh.sim.ledger import Crossing
 from gossamer.mesh.sim.mesh import Mesh
+from gossamer.mesh.sim.oracle import Crossing
 from gossamer.mesh.sim.release import NEWEST, OLDER
 from gossamer.mesh.sim.run import Scenario
 from gossamer.mesh.sim.shapes import cluster, with_compression

@@ -72,9 +72,11 @@ def with_leafs(
     cluster_name: str = "",
     hub: bool = False,
     shape: str = "star",
+    accounts: str = "",
 ) -> Topology:
     """The same with more places ``<prefix>1`` and so on, each with these remotes: nodes alone, or one leaf cluster.
-    ``hub``: they take leaf nodes in their turn. Raises ValueError if the prefix is taken."""
+    ``hub``: they take leaf nodes in their turn. ``accounts``: theirs, if not the topology's. Raises ValueError if the
+    prefix is taken."""
     if any(place.name == f"{prefix}1" for place in topology.places):
         raise ValueError(f"there are leafs {prefix!r} already")
     block = 1 + max(int(place.host.split(".")[1]) for place in topology.places)
@@ -83,10 +85,17 @@ def with_leafs(
     return topology.with_places(
         *topology.places,
         *(
-            structs.replace(place, remotes=tuple(plans), hub=hub, client_ping_interval_ns=_PING_INTERVAL_NS)
+            structs.replace(
+                place, remotes=tuple(plans), hub=hub, accounts=accounts, client_ping_interval_ns=_PING_INTERVAL_NS
+            )
             for place in places
         ),
     )
+
+
+def with_pinned(topology: Topology, *accounts: str) -> Topology:
+    """The same, where these accounts have routes of their own."""
+    return topology.with_places(*(structs.replace(place, pinned=accounts) for place in topology.places))
 
 
 def with_compression(topology: Topology, words: Sequence[str], choose: Callable[[Sequence[str]], str]) -> Topology:

@@ -43,6 +43,21 @@ accounts {
 """
 
 
+#: The same, and A is told how long each answer took.
+TIMED_SHARING = SHARING.replace(
+    '{ service: "svc.*" }', '{ service: "svc.*", latency: { sampling: 100%, subject: "lat.svc" } }'
+)
+
+#: The accounts of an edge that shares nothing itself.
+PLAIN = """
+accounts {
+  A: { users: [ { user: a, password: p } ] }
+  B: { users: [ { user: b, password: p } ] }
+  C: { users: [ { user: c, password: p } ] }
+}
+"""
+
+
 class LinkPlan(Struct, frozen=True):
     """Somebody to dial: ``route`` and ``gateway`` to a place (a gateway is that place's cluster)."""
 
@@ -61,7 +76,8 @@ class LeafPlan(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Where a node runs. ``links`` are the configured ones; gossip brings the rest. ``cluster`` empty: a node alone."""
+    """Where a node runs. ``links`` are the configured ones; gossip brings the rest. ``cluster`` empty: a node alone.
+    ``accounts`` is configuration text, empty: the topology's. ``pinned``: accounts with routes of their own."""
 
     name: str
     host: str
@@ -71,7 +87,9 @@ class Place(Struct, frozen=True, kw_only=True):
     gateway: bool = False
     hub: bool = False
     release: Release = NEWEST
+    accounts: str = ""
     pool_size: int = 3
+    pinned: tuple[str, ...] = ()
     compression: str = "off"
     ping_interval_ns: int = 5 * _SECOND_NS
     client_ping_interval_ns: int = 20 * _SECOND_NS
@@ -119,7 +137,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             lines += self._gateway(place)
         if place.hub or place.remotes:
             lines += self._leafnodes(place)
-        return "\n".join([*lines, self.accounts])
+        return "\n".join([*lines, place.accounts or self.accounts])
 
     def _cluster(self, place: Place) -> list[str]:
         routes = [f'"nats-route://{self.place(link.to).host}:{ROUTE_PORT}"' for link in place.links if _is_route(link)]
@@ -131,6 +149,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             f"  ping_interval: {_text(place.ping_interval_ns)}",
             f"  compression: {place.compression}",
             f"  routes: [{', '.join(routes)}]",
+            *([f"  accounts: [{', '.join(place.pinned)}]"] if place.pinned else []),
             "}",
         ]
 
