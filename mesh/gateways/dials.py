@@ -17,14 +17,13 @@ from msgspec import Struct
 from gossamer.mesh.gateways import actions as do
 from gossamer.mesh.gateways.settings import GatewaySettings, GatewayUrl
 from gossamer.mesh.gateways.table import Gateway, GatewayTable
+from gossamer.mesh.peers.backoff import REPORT_EVERY, growing_ns
+from gossamer.mesh.peers.route_world import MILLISECOND_NS, SECOND_NS
 from gossamer.mesh.world import Randomness
 
-SECOND_NS: Final = 1_000_000_000
-MILLISECOND_NS: Final = 1_000_000
 #: From the start to the first dial of a configured gateway: the own cluster should have formed by then.
 START_DELAY_NS: Final = SECOND_NS
 ROUND_PAUSE_NS: Final = SECOND_NS
-PAUSE_MAX_NS: Final = 30 * SECOND_NS
 #: A cluster that was given up is tried again after so long, so often.
 REMINDER_NS: Final = 125 * SECOND_NS
 REMINDERS_MAX: Final = 700
@@ -33,8 +32,6 @@ REMEMBERED_MAX: Final = 1024
 SPREAD_MS: Final = 100
 #: A connection that was registered so long counts as taken by the other side even if no PONG came.
 ESTABLISHED_NS: Final = SECOND_NS
-#: Rounds that failed are logged at the first and then at every so manieth.
-REPORT_EVERY: Final = 3600
 
 
 class Call(Struct, kw_only=True):
@@ -83,7 +80,7 @@ class GatewayCalls:
         if not gateway.implicit:
             delay_ns += self._pause_ns(tries) if self._settings.connect_backoff else ROUND_PAUSE_NS
         elif not established:
-            delay_ns += _growing_ns(tries)
+            delay_ns += growing_ns(tries)
         self.begin(gateway, delay_ns=delay_ns, tries=tries)
 
     def due(self, attempt: int) -> None:
@@ -157,12 +154,7 @@ class GatewayCalls:
             self.begin(gateway)
 
     def _pause_ns(self, count: int) -> int:
-        return _growing_ns(count) if self._settings.connect_backoff else ROUND_PAUSE_NS
-
-
-def _growing_ns(count: int) -> int:
-    """1, 2, 4 ... 30 seconds."""
-    return min(SECOND_NS << min(max(count - 1, 0), 8), PAUSE_MAX_NS)
+        return growing_ns(count) if self._settings.connect_backoff else ROUND_PAUSE_NS
 
 
 def _shuffled(urls: list[GatewayUrl], randomness: Randomness) -> list[GatewayUrl]:

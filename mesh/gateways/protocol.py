@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gossamer.mesh.gateways.settings import GatewayUrl
 from gossamer.mesh.gateways.surroundings import GatewayIdentity
+from gossamer.mesh.peers.link_json import decode_struct
 
 #: ``gateway_cmd`` of an INFO about another gateway.
 GOSSIP: Final = 1
@@ -42,24 +43,12 @@ class GatewayConnect(Struct, frozen=True, kw_only=True):
 
 def decode_info(text: bytes) -> GatewayInfo | None:
     """None: not an INFO at all."""
-    members = _decode_object(text)
-    if members is None:
-        return None
-    try:
-        return msgspec.convert(members, GatewayInfo)
-    except msgspec.ValidationError:
-        return None
+    return decode_struct(text, GatewayInfo)
 
 
 def decode_connect(text: bytes) -> GatewayConnect | None:
     """None: malformed, the link is to be closed without a word."""
-    members = _decode_object(text)
-    if members is None:
-        return None
-    try:
-        return msgspec.convert(members, GatewayConnect)
-    except msgspec.ValidationError:
-        return None
+    return decode_struct(text, GatewayConnect)
 
 
 def info_line(
@@ -124,12 +113,3 @@ def gossip_line(*, server_id: str, server_name: str, gateway: str, urls: Iterabl
         "gateway_cmd": GOSSIP,
     }
     return b"INFO " + _encode(members) + b"\r\n"
-
-
-def _decode_object(text: bytes) -> dict[str, object] | None:
-    """A JSON object without its nulls, which mean "not said"."""
-    try:
-        members = msgspec.json.decode(text, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return {key: value for key, value in members.items() if value is not None}

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gossamer.mesh.peers.backoff import REPORT_EVERY, growing_ns
 from gossamer.mesh.peers.route_settings import RouteUrl
 from gossamer.mesh.peers.route_world import MILLISECOND_NS, SECOND_NS
 from gossamer.mesh.world import Randomness
@@ -17,14 +18,11 @@ from gossamer.mesh.world import Randomness
 #: doubles with every race that is lost, so many times: across an ocean a tenth of a second cannot tell the two apart.
 SPREAD_MS: Final = 100
 SPREAD_DOUBLINGS_MAX: Final = 5
-BACKOFF_MAX_NS: Final = 30 * SECOND_NS
 #: So many connections in a row may end unconfirmed before a dial counts as unwelcome: races need a few.
 RACES_MAX: Final = 4
 #: A remote that was there and cannot be reached any more is tried so often, which takes about a day. Nobody else would
 #: bring the two together again: both may still be connected to everybody who could tell them of each other.
 LOST_RETRIES_MAX: Final = 2880
-#: Failures are logged at the first and then at every so manieth try.
-REPORT_EVERY: Final = 3600
 
 
 class Dial(Struct, kw_only=True):
@@ -116,8 +114,8 @@ def delay_after_failure_ns(dial: Dial, *, connect_retries: int, backoff: bool, r
     ``remote_known``: another connection to the same remote lives, so it will be there again.
     """
     if not dial.explicit and not remote_known and dial.failures > connect_retries:
-        return _growing_ns(dial.failures) if dial.lost and dial.failures <= LOST_RETRIES_MAX else None
-    return _growing_ns(dial.failures) if backoff else SECOND_NS
+        return growing_ns(dial.failures) if dial.lost and dial.failures <= LOST_RETRIES_MAX else None
+    return growing_ns(dial.failures) if backoff else SECOND_NS
 
 
 def delay_after_close_ns(*, explicit: bool, refused: bool, tries: int, randomness: Randomness) -> int:
@@ -126,19 +124,14 @@ def delay_after_close_ns(*, explicit: bool, refused: bool, tries: int, randomnes
     doublings = min(max(tries - 1, 0), SPREAD_DOUBLINGS_MAX)
     spread_ns = randomness.below(SPREAD_MS << doublings) * MILLISECOND_NS
     if refused:
-        return _growing_ns(tries) + spread_ns
+        return growing_ns(tries) + spread_ns
     if explicit:
         return SECOND_NS + spread_ns
     if tries > RACES_MAX:
-        return _growing_ns(tries - RACES_MAX) + spread_ns
+        return growing_ns(tries - RACES_MAX) + spread_ns
     return spread_ns
 
 
 def is_reported(failures: int) -> bool:
     """Is this failure, the n-th in a row, worth a line in the log?"""
     return failures == 1 or failures % REPORT_EVERY == 0
-
-
-def _growing_ns(count: int) -> int:
-    """1, 2, 4 ... 30 seconds."""
-    return min(SECOND_NS << min(max(count - 1, 0), 8), BACKOFF_MAX_NS)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gossamer.auth.permissions import SubjectPermissions
+from gossamer.mesh.peers.link_json import convert_members, decode_members, decode_struct
 from gossamer.mesh.peers.route_settings import RouteUrl, join_address, parse_url
 
 _FNV_OFFSET: Final = 0x811C9DC5
@@ -88,33 +89,13 @@ class RouteConnect(Struct, frozen=True, kw_only=True):
 
 def decode_info(text: bytes) -> RouteInfo | None:
     """None: not an INFO at all."""
-    members = _decode_object(text)
-    if members is None:
-        return None
-    try:
-        return msgspec.convert({**members, "members": members}, RouteInfo)
-    except msgspec.ValidationError:
-        return None
+    members = decode_members(text)
+    return convert_members({**members, "members": members}, RouteInfo) if members is not None else None
 
 
 def decode_connect(text: bytes) -> RouteConnect | None:
     """None: malformed, the link is to be closed without a word."""
-    members = _decode_object(text)
-    if members is None:
-        return None
-    try:
-        return msgspec.convert(members, RouteConnect)
-    except msgspec.ValidationError:
-        return None
-
-
-def _decode_object(text: bytes) -> dict[str, object] | None:
-    """A JSON object without its nulls, which mean "not said"."""
-    try:
-        members = msgspec.json.decode(text, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return {key: value for key, value in members.items() if value is not None}
+    return decode_struct(text, RouteConnect)
 
 
 def info_line(members: dict[str, object]) -> bytes:
