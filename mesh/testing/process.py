@@ -47,7 +47,7 @@ class ServerProcess:
         host: str = "127.0.0.1",
         port: int = -1,
         monitor: bool = False,
-        start_timeout_s: float = 20.0,
+        start_timeout_s: float = 60.0,
     ) -> None:
         self.folder = folder
         self.host = host
