@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+from members import MEMBER_CHECKS
 from meshes import Mesh
 from pairings import CONTROLS, SMALL, WHOLE, Pairing
 from traffic import CHECKS, restarts
@@ -16,7 +17,7 @@ from gossamer.mesh.testing.process import NatsServerProcess
 
 EVERY = bool(os.environ.get("WHOLE_TOURS"))
 PAIRINGS = CONTROLS if os.environ.get("INTEROP_CONTROLS") else WHOLE if EVERY else SMALL
-EACH_CHECK = (*CHECKS, restarts) if EVERY or PAIRINGS is CONTROLS else CHECKS
+EACH_CHECK = (*CHECKS, *MEMBER_CHECKS, *((restarts,) if EVERY or PAIRINGS is CONTROLS else ()))
 
 
 @pytest.fixture(scope="module", params=PAIRINGS, ids=lambda pairing: pairing.name)

@@ -12,6 +12,7 @@ import nats
 import pytest
 from meshes import Mesh
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 logging.getLogger("nats").setLevel(logging.CRITICAL)  # tests close connections under its feet
 _numbers = itertools.count(1)
@@ -51,11 +52,16 @@ class Listener:
         self.got: list[tuple[str, int]] = []
         self.messages: list[Msg] = []
         self.probed: set[str] = set()
+        self._subscription: Subscription
 
     async def on(self, client: nats.NATS, subject: str, queue: str = "") -> Self:
-        await client.subscribe(subject, queue, cb=self._take)
+        self._subscription = await client.subscribe(subject, queue, cb=self._take)
         await client.flush()
         return self
+
+    async def off(self, client: nats.NATS) -> None:
+        await self._subscription.unsubscribe()
+        await client.flush()
 
     async def _take(self, message: Msg) -> None:
         if message.data.startswith(_PROBE):
@@ -148,7 +154,7 @@ async def groups_stay_near(mesh: Mesh) -> None:
         subject = f"jobs.{crowd.token}"
         members = {name: await Listener().on(client, subject, "workers") for name, client in clients.items()}
         await all_hear(crowd, clients)
-        await _give_work(subject, clients, members, count)
+        await work_is_taken(subject, clients, members, count)
         for name, each in members.items():
             far = {sender for sender, _ in each.got if mesh.nodes[sender].home != mesh.nodes[name].home}
             assert not far, f"{name} got work of {far}"
@@ -172,7 +178,7 @@ async def _group_in(mesh: Mesh, home: str, count: int) -> None:
         others = {name: await Listener().on(clients[name], subject, "others") for name in clients}
         plain = {name: await Listener().on(clients[name], subject) for name in clients}
         await all_hear(crowd, clients)
-        await _give_work(subject, clients, members, count)
+        await work_is_taken(subject, clients, members, count)
         total = count * len(clients)
         await until(
             lambda: (
@@ -191,7 +197,7 @@ async def _group_in(mesh: Mesh, home: str, count: int) -> None:
         assert {name: len(each.got) for name, each in plain.items()} == dict.fromkeys(clients, total)
 
 
-async def _give_work(subject: str, clients: dict[str, nats.NATS], members: dict[str, Listener], count: int) -> None:
+async def work_is_taken(subject: str, clients: dict[str, nats.NATS], members: dict[str, Listener], count: int) -> None:
     """Everybody publishes so many, and each is taken once."""
     for number in range(count):
         for name, client in clients.items():
@@ -309,7 +315,7 @@ async def service_imports(mesh: Mesh) -> None:
             for name, asker in askers.items():
                 if not mesh.pairing.shares(name, node):
                     continue
-                await _until_answered(asker, f"do.{subject}", f"{name} asks {node}")
+                await until_answered(asker, f"do.{subject}", f"{name} asks {node}")
                 asked.clear()
                 for number in range(10):
                     answer_to = await asker.request(f"do.{subject}", b"%d" % number, timeout=5)
@@ -318,7 +324,7 @@ async def service_imports(mesh: Mesh) -> None:
             await client.close()
 
 
-async def _until_answered(client: nats.NATS, subject: str, what: str) -> None:
+async def until_answered(client: nats.NATS, subject: str, what: str) -> None:
     """Until its interest has come here."""
     loop = asyncio.get_running_loop()
     end = loop.time() + 20
