@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gossamer.mesh.sim.borders import missing_beyond
 from gossamer.mesh.sim.chance import Chance
 from gossamer.mesh.sim.checks import missing_interest, missing_links, missing_routes
 from gossamer.mesh.sim.client import Client
@@ -24,6 +25,8 @@ _JOURNAL_LINES = 4000
 _LOOK_S = 0.02
 #: Interest that has not changed for so long is not on its way any more.
 _STILL_S = 0.5
+_CLIENTS = "10.128."
+_MESSAGES = (b"RMSG ", b"LMSG ", b"HMSG ")
 #: What has just been done to the mesh is felt by then.
 _FELT_S = RETRY_MAX_NS / _SECOND_NS + 0.05
 
@@ -44,7 +47,8 @@ class Mesh:
         self.violations: list[str] = []
         self.figures: dict[str, float] = {}  # what a scenario measured
         self.journal: deque[tuple[int, str, str]] = deque(maxlen=_JOURNAL_LINES)
-        self.ledger = Ledger(self.network, self._violated, Oracle(Topology(places=())))
+        self._oracle = Oracle(Topology(places=()))
+        self.ledger = Ledger(self.network, self._violated, self._oracle)
         self._shares = False
         self._federated = False
         self._counts: tuple[int, ...] = ()
@@ -55,7 +59,8 @@ class Mesh:
 
     def build(self, topology: Topology, *, crossings: Sequence[Crossing] = ()) -> None:
         """Place the members; none of them runs yet."""
-        self.ledger = Ledger(self.network, self._violated, Oracle(topology, crossings))
+        self._oracle = Oracle(topology, crossings)
+        self.ledger = Ledger(self.network, self._violated, self._oracle)
         self._federated = any(place.gateway or place.hub for place in topology.places)
         self._shares = bool(crossings) or self._federated
         for place in topology.places:
@@ -92,7 +97,7 @@ class Mesh:
         number = len(self.clients) + 1
         name = f"c{number}"
         chance = self.chance.fork("client", number)
-        host = f"10.128.{number // 250}.{number % 250 + 1}"
+        host = f"{_CLIENTS}{number // 250}.{number % 250 + 1}"
         member = self.members[at] if at else self._refuge(chance)
         if member is None:
             raise Broken("no member lives for a client to connect to")
@@ -130,8 +135,11 @@ class Mesh:
         return took_s
 
     async def finish(self) -> None:
-        """Let everything arrive, and judge the whole run."""
+        """Let everything arrive, see that nothing goes round and round, and judge the whole run."""
         await self.sleep(FLIGHT_NS / _SECOND_NS + 0.1)
+        self.network.overhear = self._overhear
+        await self.sleep(_STILL_S)
+        self.network.overhear = None
         self.ledger.close()
         self.judge()
 
@@ -183,6 +191,7 @@ class Mesh:
                 missing_routes(self.living)
                 or missing_links(self.living)
                 or missing_interest(self.living, shares=self._shares, federated=self._federated)
+                or missing_beyond(self.living, self._oracle)
             )[:10]
         lines += ["the last lines of the journal:"]
         lines += [f"  {at_ns / _SECOND_NS:.6f} {who}: {text}" for at_ns, who, text in list(self.journal)[-40:]]
@@ -200,7 +209,7 @@ class Mesh:
             return not missing_interest(living, shares=self._shares)
         if missing_links(living) or missing_interest(living, federated=True):
             return False
-        return self._is_still(living)
+        return self._is_still(living) and not missing_beyond(living, self._oracle)
 
     def _is_still(self, living: list[Member]) -> bool:
         """Has nobody learnt or forgotten any interest for a while? What is then missing, no message will bring back."""
@@ -208,6 +217,14 @@ class Mesh:
         if counts != self._counts:
             self._counts, self._counted_s = counts, self.loop.time()
         return self.loop.time() - self._counted_s >= _STILL_S
+
+    def _overhear(self, end: "End", data: bytes) -> None:
+        """Nobody says anything any more: what now passes between two nodes has come back."""
+        if end.host.startswith(_CLIENTS) or end.peer.host.startswith(_CLIENTS):
+            return
+        for line in data.split(b"\r\n"):
+            if line.startswith(_MESSAGES) and b"$" not in line:  # $SYS has its own
+                self._violated(f"{line[:80]!r} still goes from {end.host} to {end.peer.host}")
 
     def _refuge(self, chance: Chance, place: Place | None = None) -> Member | None:
         """Anywhere, or in the same cluster as that place."""

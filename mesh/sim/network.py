@@ -52,7 +52,7 @@ class Network:
         self.bytes_passed = 0
         self.connections_made = 0
         self.disturbed_ns: dict[frozenset[str], list[int]] = {}  # by pair of hosts (or one host): when, ascending
-        self.on_end: Callable[[End], None] = lambda end: None
+        self.overhear: Callable[[End, bytes], None] | None = None  # told of all bytes that arrive
         self._chance = chance
         self._ways: dict[tuple[str, str], Way] = {}
         self._ports: dict[tuple[str, int], Accept] = {}
@@ -236,6 +236,8 @@ class Network:
         self.bytes_passed += len(data)
         self._sum.update(b"%d %d %s %d " % (self.loop.now_ns, end.number, end.host.encode(), last))
         self._sum.update(data)
+        if self.overhear is not None:
+            self.overhear(end, data)
 
     def _own_way(self, source: str, target: str) -> Way:
         way = self._ways.get((source, target))

@@ -72,6 +72,11 @@ class Oracle:
                     if link not in self._ways.setdefault(spot, []):
                         self._ways[spot].append(link)
 
+    @property
+    def shares(self) -> bool:
+        """Do accounts share anything?"""
+        return bool(self._crossings)
+
     def spot(self, place: str, account: str) -> Spot:
         return Spot(_realm(self._places[place]), account)
 

@@ -91,6 +91,30 @@ async def no_leaf(mesh: Mesh, clients: dict[str, Client]) -> None:
     await mesh.settle(20)
 
 
+def unheard(one: str, other: str) -> Test:
+    """What a client at one wants, the other is not told."""
+
+    async def test(mesh: Mesh, clients: dict[str, Client]) -> None:
+        swallow(mesh, one, other)
+        clients[one].subscribe("more")
+        await mesh.settle(3)
+
+    return test
+
+
+def unforgotten(one: str, other: str) -> Test:
+    """What a client at one wants no more, the other is not told."""
+
+    async def test(mesh: Mesh, clients: dict[str, Client]) -> None:
+        wish = clients[one].subscribe("more")
+        await mesh.settle()
+        swallow(mesh, one, other)
+        clients[one].unsubscribe(wish)
+        await mesh.settle(3)
+
+    return test
+
+
 @pytest.mark.parametrize(
     ("test", "text"),
     [
@@ -101,6 +125,12 @@ async def no_leaf(mesh: Mesh, clients: dict[str, Client]) -> None:
         (what_is_denied, "not meant for it"),
         (no_gateway, "c1-1 has 0 outbound gateways to c2"),
         (no_leaf, "edge1 has leaf connections {}, not {'c1': 1}"),
+        (unheard("c2-1", "c1-1"), "c1-1 lacks 1 of what A wants beyond c2-1: (b'more', b'')"),
+        (unheard("edge1", "c1-1"), "c1-1 lacks 1 of what A wants beyond edge1: (b'more', b'')"),
+        (unheard("c1-1", "edge1"), "edge1 lacks 1 of what A wants beyond c1-1: (b'more', b'')"),
+        (unforgotten("c2-1", "c1-1"), "c1-1 still has 1 that A wants beyond c2-1: (b'more', b'')"),
+        (unforgotten("edge1", "c1-1"), "c1-1 still has 1 that A wants beyond edge1: (b'more', b'')"),
+        (unforgotten("c1-1", "edge1"), "edge1 still has 1 that A wants beyond c1-1: (b'more', b'')"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

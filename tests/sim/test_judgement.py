@@ -111,6 +111,27 @@ async def not_whole(mesh: Mesh, speaker: Client, listener: Client) -> None:
     await mesh.settle(20)
 
 
+async def interest_unforgotten(mesh: Mesh, speaker: Client, listener: Client) -> None:
+    wish = listener.subscribe("more")
+    await mesh.settle()
+    for end in mesh.connections("n2", "n1"):
+        end.send = lambda data: None  # type: ignore[method-assign]
+    listener.unsubscribe(wish)
+    await mesh.settle(3)
+
+
+async def round_and_round(mesh: Mesh, speaker: Client, listener: Client) -> None:
+    """Two nodes that give each other a message for ever, and nobody to hear it."""
+    ends = mesh.connections("n1", "n2")
+
+    def send() -> None:
+        for end in ends:
+            end.send(b"RMSG A nobody 1\r\n1\r\n")
+        mesh.loop.call_later(0.1, send)
+
+    send()
+
+
 async def interest_unknown(mesh: Mesh, speaker: Client, listener: Client) -> None:
     for end in mesh.connections("n2", "n1"):
         end.send = lambda data: None  # type: ignore[method-assign]
@@ -136,6 +157,8 @@ async def mistake(mesh: Mesh, speaker: Client, listener: Client) -> None:
         (closed, "for no reason"),
         (not_whole, "n1 has [] to n2"),
         (interest_unknown, "n1 lacks 1 of n2's interest"),
+        (interest_unforgotten, "n1 still has 1 of n2's interest"),
+        (round_and_round, "b'RMSG A nobody 1' still goes from 10.0.0.2 to 10.0.0.3"),
         (mistake, "IndexError"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
