@@ -223,9 +223,10 @@ cdef void gather_remote(Core* core, Subscription* one) noexcept nogil:
 
 
 cdef inline uint32_t place_in_group(Subscription* one) noexcept nogil:
-    """Who comes first: this node's, other nodes', leaf nodes' (here or at another node), other clusters'."""
+    """Who comes first: this node's, other nodes', leaf nodes' (here or at another node), other clusters'. Who is fed
+    by a stream import counts as who it is."""
     if one.remote == HERE:
-        return 0
+        return 2 if one.receiver == RECEIVER_SHADOW and one.shadow_of.remote != HERE else 0
     if one.remote == BY_GATEWAY:
         return 3
     return 1 if one.remote == BY_ROUTE and one.origin == 0 else 2

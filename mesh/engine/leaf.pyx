@@ -51,9 +51,9 @@ cdef inline uint8_t concerns(Link* link, Subscription* one, uint8_t of_loops) no
         return 1
     if one.link == link or one.everything or (one.origin and one.origin == link.route.origin):
         return 0
-    if link.route.spoke:
-        return one.remote == BY_LEAF
-    return not (link.route.isolated and (one.remote == BY_LEAF or of_loops))
+    if link.route.isolated and (one.remote == BY_LEAF or of_loops):
+        return 0
+    return not link.route.spoke or one.remote == BY_LEAF
 
 
 cdef uint32_t wanted(Link* link, Terminal* terminal, Group* group, Subscription* but) noexcept nogil:

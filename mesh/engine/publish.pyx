@@ -226,6 +226,7 @@ cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcep
     here, and answers to requests through imports."""
     cdef uint32_t i
     deliver_here(core, message, entry)
+    message.audience = TO_LEAFS
     if entry.remote_count or (message.queues_size and entry.group_count):
         core.message_sequence += 1
         core.scratch_remote.size = 0
@@ -233,7 +234,6 @@ cdef void publish_from_route(Core* core, Message* message, Entry* entry) noexcep
             for i in range(entry.group_count):
                 if group_named(&entry.groups[i], message.queues, message.queues_size):
                     deliver_group_from_route(core, &entry.groups[i], message, entry)
-        message.audience = TO_LEAFS
         if entry.special & ENTRY_ANSWERS:
             message.audience = TO_LEAFS | TO_HUBS
         send_servers(core, message, entry, 1)

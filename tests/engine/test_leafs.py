@@ -349,3 +349,33 @@ def test_a_leafs_own_write_deadline(node: Peers) -> None:
     node.pass_time(1_000_000_000)
     assert node.closed == {leaf}
     assert node.reasons[leaf].reason == CloseReason.SLOW_CONSUMER_WRITE_DEADLINE
+
+
+def test_a_stream_import_feeds_a_leaf_from_another_node(node: Peers) -> None:
+    """Plain and group; the local member of a group comes before the one behind the leaf link."""
+    exporter, importer = node.account(b"X"), node.account(b"A")
+    node.engine.stream_import(importer, exporter=exporter, subject=b"feed", program=[(0, b"in", ())])
+    leaf, route = node.leaf(b"EDGE"), node.join_raw()
+    node.feed(leaf, b"LS+ in\r\nLS+ in q 1\r\n")
+    node.take(route)
+    for _ in range(3):
+        node.feed(route, b"RMSG X feed 1\r\nx\r\nRMSG X feed | q 1\r\ny\r\n")
+        assert node.take(leaf) == b"LMSG in 1\r\nx\r\nLMSG in | q 1\r\ny\r\n"
+    here = node.client()
+    node.feed(here, b"SUB in q 1\r\n")
+    assert node.take(leaf) == b"LS+ in q 1\r\n"
+    publisher = node.client(b"X")
+    for _ in range(20):
+        node.feed(route, b"RMSG X feed | q 1\r\ny\r\n")
+        node.feed(publisher, b"PUB feed 1\r\nz\r\n")
+    assert node.take(here) == b"MSG in 1 1\r\ny\r\nMSG in 1 1\r\nz\r\n" * 20
+    assert node.take(leaf) == b"LMSG in 1\r\ny\r\nLMSG in 1\r\nz\r\n" * 20  # its plain subscription
+
+
+def test_an_isolated_hub_is_not_told_of_other_leafs(node: Peers) -> None:
+    below, hub, client = node.leaf(b"X"), node.leaf(b"H", hub=True, isolated=True), node.client()
+    node.take(hub)
+    node.feed(below, b"LS+ a\r\nLS+ a q 1\r\nLS+ $LDS.x\r\n")
+    assert node.take(hub) == b""
+    node.feed(client, b"SUB a 1\r\n")
+    assert node.take(hub) == b"LS+ a\r\n"

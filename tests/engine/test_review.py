@@ -30,6 +30,7 @@ class LiveEngine:
 
     def __init__(self, **limits: int | bool) -> None:
         self.engine = Engine()
+        self.engine.configure(ping_interval_ns=0)  # the bytes of a test are the test's own
         self.engine.configure(**limits)  # type: ignore[arg-type]
         self.account = self.engine.account(b"A")
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
