@@ -129,6 +129,22 @@ def test_48_no_further_than_one_gateway(site: Site) -> None:
     assert taken(other, "m48") == []
 
 
+def test_46_of_routes_an_acknowledgement_reply_goes_on_as_it_came(site: Site) -> None:
+    """Clients see the subject behind it; the other nodes of the cluster are to see it likewise."""
+    cluster, route, client = site.meet(), site.route(), site.client()
+    client.subscribe("m46r.deliver", 1)
+    client.ping()
+    route.send("RS+ A m46r.deliver")
+    route.barrier()
+    acknowledged = "$JS.ACK.S1.C1.1.1.1.1795444848927211061.0"
+    cluster.publish("A", "m46r.deliver", reply=f"{acknowledged}@orders.new")
+    cluster.dialled.barrier()
+    (shown,) = client.read_messages_until_pong()
+    assert (shown.subject, shown.reply) == (b"orders.new", acknowledged.encode())
+    (sent,) = route.messages(of="m46r")
+    assert sent.reply == f"{acknowledged}@orders.new"
+
+
 def test_49_hashes() -> None:
     assert (short_hash("W"), short_hash("E"), short_hash("PYC")) == (b"4vwD14", b"jxLe3f", b"0j5VRB")
 

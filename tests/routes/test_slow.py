@@ -11,7 +11,7 @@ from route_real import until
 from route_target import SECOND_NS, Target, both, run
 
 DEADLINE_S = 0.5
-TAKEN_AT_ONCE = 1 << 18  # bytes, twelve times in a deadline
+TAKEN_AT_ONCE = 1 << 16  # bytes, twelve times in a deadline
 
 
 class SlowPeer:
@@ -88,7 +88,7 @@ def test_who_reads_slowly_is_kept_unless_said_otherwise(tmp_path: Path, kind: st
             flooding = asyncio.create_task(flood(target))
             end = asyncio.get_running_loop().time() + 5 * DEADLINE_S
             kept = True
-            while kept and asyncio.get_running_loop().time() < end:  # about 15 MB of 27
+            while kept and asyncio.get_running_loop().time() < end:  # about 4 MB of 27
                 kept = peer.take()
                 await asyncio.sleep(DEADLINE_S / 12)  # what is slow here is the peer
             await flooding
