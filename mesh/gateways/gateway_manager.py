@@ -124,6 +124,7 @@ class GatewayManager:
             gateway_ping_interval_ns=options.ping_interval_ns,
             gateway_ping_max=options.ping_max,
             gateway_write_deadline_ns=options.write_deadline_ns,
+            gateway_retry_writes=options.write_timeout != "close",
         )
         if is_hash(options.password):
             self._log.warning(

@@ -47,6 +47,7 @@ class GatewayEngine(LinkEngine, Protocol):
         gateway_ping_interval_ns: int | None = None,
         gateway_ping_max: int | None = None,
         gateway_write_deadline_ns: int | None = None,
+        gateway_retry_writes: bool | None = None,
     ) -> None: ...
     def gateway_identity(self, *, name: bytes, cluster_hash: bytes, server_hash: bytes) -> None: ...
     def join_gateway(

@@ -192,6 +192,7 @@ class GatewayOptions(Struct, frozen=True, kw_only=True):
     ping_interval_ns: int = GATEWAY_PING_INTERVAL_MAX_NS
     ping_max: int = 2
     write_deadline_ns: int = 10 * _SECOND_NS
+    write_timeout: str = "retry"  # or close
 
 
 class Options(Struct, frozen=True, kw_only=True):
