@@ -378,8 +378,8 @@ async def restarts(mesh: Mesh) -> None:
     twice or out of order; within one cluster nothing is lost either. Then all is as before."""
     for position, lost in enumerate(mesh.nodes):
         await _restart(mesh, lost, crash=position % 2 == 0)
-    await plain_messages(mesh)
-    await requests(mesh)
+    for check in (plain_messages, requests, nobody_answers, service_imports, stream_imports):
+        await check(mesh)
 
 
 async def _restart(mesh: Mesh, lost: str, *, crash: bool) -> None:
