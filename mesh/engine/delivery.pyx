@@ -394,31 +394,35 @@ cdef uint8_t wants_plain(Entry* entry, Link* link) noexcept nogil:
 
 
 cdef void deliver_group_from_route(Core* core, MatchGroup* group, Message* message, Entry* entry) noexcept nogil:
-    """A local member, else a leaf node's; if none can take it, once more to another node that has one (routes section
-    12.4, leafnodes 9.2)."""
-    cdef uint32_t near = group.near_count - group.local_count
+    """A local member, else a leaf node's; if none can take it, once more to another node that has one, or stands for
+    leaf nodes that have (routes section 12.4, leafnodes 9.2)."""
     cdef uint32_t leafs = group.own_count - group.near_count
     if deliver_one_of(core, group, 0, group.local_count, group.local_count, message, entry):
         return
     if leafs and deliver_one_of(core, group, group.near_count, group.own_count,
                                 weight_of(group.members + group.near_count, leafs), message, entry):
         return
-    if near:
-        message.audience = TO_ROUTES
-        hand_on(core, group, near, message, entry)
-        message.audience = TO_LEAFS
+    message.audience = TO_ROUTES
+    if not hand_on(core, group, group.local_count, group.near_count, message, entry):
+        hand_on(core, group, group.near_count, group.own_count, message, entry)
+    message.audience = TO_LEAFS
 
 
-cdef void hand_on(Core* core, MatchGroup* group, uint32_t near, Message* message, Entry* entry) noexcept nogil:
+cdef uint8_t hand_on(Core* core, MatchGroup* group, uint32_t first, uint32_t end, Message* message,
+                     Entry* entry) noexcept nogil:
     """To another node, which must want nothing plain of the subject: it has its copy already, and the line for the
     group would be heard as another one."""
-    cdef Subscription** members = group.members + group.local_count
-    cdef uint32_t at = weighted_pick(core, members, near, weight_of(members, near))
-    cdef uint32_t _
-    for _ in range(near):
+    cdef Subscription** members = group.members + first
+    cdef uint32_t count = end - first
+    cdef uint32_t at, _
+    if count == 0:
+        return 0
+    at = weighted_pick(core, members, count, weight_of(members, count))
+    for _ in range(count):
         if not wants_plain(entry, members[at].link) and pick_remote(core, members[at], group.name_of, message, entry):
-            return
-        at = at + 1 if at + 1 < near else 0
+            return 1
+        at = at + 1 if at + 1 < count else 0
+    return 0
 
 
 # --- the whole message ------------------------------------------------------------------------------------------------

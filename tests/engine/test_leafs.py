@@ -379,3 +379,12 @@ def test_an_isolated_hub_is_not_told_of_other_leafs(node: Peers) -> None:
     assert node.take(hub) == b""
     node.feed(client, b"SUB a 1\r\n")
     assert node.take(hub) == b"LS+ a\r\n"
+
+
+def test_a_group_goes_on_to_a_node_that_stands_for_a_leaf(node: Peers) -> None:
+    node.account(b"A")
+    other, source = node.open_route_with_origins(), node.open_route_with_origins()
+    node.feed(other, b"LS+ Y A a q 3\r\n")
+    node.feed(source, b"RMSG A a | q 1\r\nx\r\nLMSG X A a | q 0 1\r\ny\r\nLMSG Y A a | q 0 1\r\nz\r\n")
+    # Not back to the cluster it came from.
+    assert node.take(other) == b"RMSG A a | q 1\r\nx\r\nLMSG X A a | q 0 1\r\ny\r\n"
