@@ -182,6 +182,8 @@ class Model:
         del self.peers[number]
         for wish in [one for one in self.wishes if one.peer == number]:
             self.unwant(wish)
+        for key in [one for one in self.answers if one[0] == number]:
+            del self.answers[key]
 
     # --- what an outbound gateway says (gateways section 7.3) --------------------------------------------------------
 
@@ -272,12 +274,12 @@ class Model:
                 found.plain.add((peer.number, b""))
         names = {one.queue for one in self.wishes if one.queue}
         for group in names if message.groups is None else names & set(message.groups):
-            best = self._best(message, group, {number for number, _ in found.plain})
+            best = self._best(message, group)
             if best:
                 found.eligible[group] = best
         return found
 
-    def _best(self, message: Message, group: bytes, with_copy: set[int]) -> set[tuple[int, bytes]]:
+    def _best(self, message: Message, group: bytes) -> set[tuple[int, bytes]]:
         source = self.peers[message.source]
         ranks = RANK_FROM_ROUTE if source.kind is R else RANK
         reach = GOES_TO[source.kind] | ({R} if source.kind is R else set())
@@ -287,16 +289,22 @@ class Model:
                 continue
             of = self.peers[wish.peer]
             rank = ranks[of.kind]
-            if of.kind is R and source.kind is R and self._hears_plainly(of, message):
-                continue  # a node that has its copy already is not given it again (compatibility, 27)
-            if of.kind is R and wish.origin and source.kind is not R:
+            if of.kind is R and source.kind is R:
+                if wish.origin:
+                    continue  # FOUND 3: it should be the last resort, rank 3
+                if self._hears_plainly(of, message):
+                    continue  # a node that has its copy already is not given it again (compatibility, 27)
+            elif of.kind is R and wish.origin:
                 rank = RANK[L]
             ranked.setdefault((rank, of.rtt_ns), set()).add((wish.peer, wish.sid))
         return ranked[min(ranked)] if ranked else set()
 
     def _hears_plainly(self, route: Peer, message: Message) -> bool:
+        """FOUND 4: also for the leaf cluster that the message comes from; ``_usable`` should be asked."""
         return any(
-            one.peer == route.number and not one.queue and self._usable(message, one, {R}) for one in self.wishes
+            not one.queue and one.account == message.account and subject_matches(one.subject, message.subject)
+            for one in self.wishes
+            if one.peer == route.number
         )
 
     def _usable(self, message: Message, wish: Wish, reach: set[Kind]) -> bool:

@@ -132,7 +132,7 @@ class Federation:
             if (verb == "start" and mode in LISTING) or (verb == "complete" and mode not in LISTING):
                 return
             if verb == "start" and mode is Mode.ABSENT and peer.opinions[account].generous:
-                return  # FOUND 1: the engine goes on sending everything until the list is complete, which harms nobody
+                return  # here the engine goes on sending everything until the list is complete, which loses nothing
             payload = base64.b64encode(account).decode()
             command = {"gateway": "E", "gateway_cmd": 2 if verb == "start" else 3, "gateway_cmd_payload": payload}
             self._feed(peer, [b"INFO", json.dumps(command).encode()])
