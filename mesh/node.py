@@ -343,6 +343,7 @@ class Node:
             max_subscriptions=limits.max_subscriptions,
             max_subscription_tokens=limits.max_sub_tokens,
             write_deadline_ns=limits.write_deadline_ns,
+            retry_writes=limits.write_timeout == "retry",
             ping_interval_ns=limits.ping_interval_ns,
             ping_max=limits.ping_max,
             fast_producer_stall=not limits.no_fast_producer_stall,

@@ -384,11 +384,11 @@ cdef uint8_t group_named(MatchGroup* group, char* names, uint32_t size) noexcept
     return 0
 
 
-cdef uint8_t wants_plain(Entry* entry, Link* link) noexcept nogil:
-    """Does the server have plain interest in the subject?"""
+cdef uint8_t wants_plain(Entry* entry, Link* link, uint32_t origin) noexcept nogil:
+    """Does the server have plain interest in the subject, other than that of the leaf cluster the message is from?"""
     cdef uint32_t i
     for i in range(entry.remote_count):
-        if entry.remote[i].link == link:
+        if entry.remote[i].link == link and not (origin and entry.remote[i].origin == origin):
             return 1
     return 0
 
@@ -419,7 +419,7 @@ cdef uint8_t hand_on(Core* core, MatchGroup* group, uint32_t first, uint32_t end
         return 0
     at = weighted_pick(core, members, count, weight_of(members, count))
     for _ in range(count):
-        if not wants_plain(entry, members[at].link) and pick_remote(core, members[at], group.name_of, message, entry):
+        if not wants_plain(entry, members[at].link, message.origin) and pick_remote(core, members[at], group.name_of, message, entry):
             return 1
         at = at + 1 if at + 1 < count else 0
     return 0

@@ -156,6 +156,7 @@ class LeafNodes:
             leaf_ping_interval_ns=options.ping_interval_ns,
             leaf_ping_max=options.ping_max,
             leaf_write_deadline_ns=options.write_deadline_ns,
+            leaf_retry_writes=options.write_timeout != "close",
         )
 
     def refresh(self) -> None:

@@ -76,6 +76,7 @@ class LeafEngine(Protocol):
         leaf_ping_interval_ns: int | None = None,
         leaf_ping_max: int | None = None,
         leaf_write_deadline_ns: int | None = None,
+        leaf_retry_writes: bool | None = None,
     ) -> None: ...
     def listen(
         self,

@@ -35,6 +35,7 @@ class LimitOptions(Struct, frozen=True, kw_only=True):
     max_pending: int = 64 * _MIB
     max_closed_clients: int = 10_000
     write_deadline_ns: int = 10 * _SECOND_NS
+    write_timeout: str = "close"  # or retry
     ping_interval_ns: int = 2 * _MINUTE_NS
     ping_max: int = 2
     no_fast_producer_stall: bool = False
@@ -164,6 +165,7 @@ class LeafNodeOptions(Struct, frozen=True, kw_only=True):
     ping_interval_ns: int = 2 * _MINUTE_NS
     ping_max: int = 2
     write_deadline_ns: int = 10 * _SECOND_NS
+    write_timeout: str = "retry"  # or close
     remotes: tuple[LeafRemoteOptions, ...] = ()
 
 

@@ -34,7 +34,6 @@ class Feature(Enum):
     OCSP = "OCSP comes with TLS, in a later release"
     PROFILING = "the profiling port comes with a later release"
     TRACING = "message tracing comes with a later release"
-    WRITE_RETRY = "only routes can keep a connection whose write timed out so far"
     CACHE_SWITCH = "the match cache cannot be switched off"
 
 

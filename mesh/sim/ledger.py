@@ -5,8 +5,9 @@ an account or on a subject that it was not meant for, and nothing that nobody pu
 the mesh last settled: what one publisher says on one subject is heard in order and, at the end, nothing is missing: a
 plain subscription hears each message, a queue group hears each once, in the publisher's cluster while it has a member.
 
-One thing is let pass, because the protocol has no means against it: a leaf node that has moved to another node of its
-hub may hear there, over a slow route, what it had heard from the first one.
+Two things are let pass. A leaf node that has moved to another node of its hub may hear there, over a slow route, what it
+had heard from the first one: the protocol has no means against it. And a member of an importing account's group behind
+a leaf link of another node counts as a member of that node, because routes tell of it as of any other.
 """
 
 from collections.abc import Callable
@@ -188,7 +189,9 @@ class Ledger:
         first = self._groups.get(key, {}).get(publication.number)
         near = self._oracle.cluster(publication.at)
         if first is not None:
-            if self._oracle.cluster(first.at) != near:
+            through_import = publication.account != first.client.account
+            passed = through_import and self._oracle.is_told_by_route(first.at, publication.at)
+            if self._oracle.cluster(first.at) != near and not passed:
                 for ear in ears:
                     if self._oracle.cluster(ear.at) == near and self._must_hear(publication, ear):
                         self._broken(

@@ -95,6 +95,14 @@ class Oracle:
         """Where a message of that spot is heard under its own subject, itself included."""
         return frozenset(heard.spot for heard in self.heard(spot, subject) if heard.subject == subject)
 
+    def is_told_by_route(self, place: str, publisher: str) -> bool:
+        """Is that place a leaf node whose hub tells the publisher's node of it over a route?"""
+        node = self._places[publisher]
+        return any(
+            publisher not in plan.to and _cluster(self._places[plan.to[0]]) == _cluster(node)
+            for plan in self._places[place].remotes
+        )
+
     def group(self, spot: Spot) -> Spot:
         """The same for all spots whose queue groups of one name are one group."""
         found = self._groups.get(spot)

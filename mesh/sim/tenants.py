@@ -167,7 +167,7 @@ async def clients_of_edges(mesh: Mesh) -> None:
             chance.choose(speakers).publish(f"job.{chance.below(3)}")
             await mesh.sleep(0.005)
         await mesh.settle(_SETTLE_S)
-        for _ in range(8):
+        for _ in range(16):
             for speaker in speakers:
                 speaker.publish(f"job.{chance.below(3)}")
             chance.choose(workers).request(f"job.{chance.below(3)}")

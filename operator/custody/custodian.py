@@ -106,8 +106,15 @@ class Custodian:
         self._vault, self._described = vault, None
 
     def wrap(self, label: str, content: bytes) -> bytes:
-        """The bytes to write. Raises Failure when the keystore is sealed and cannot be unlocked."""
-        return content if self.described() is None else self.vault().seal(label, content)
+        """The bytes to write. Raises Failure when the keystore is sealed and cannot be unlocked, or no longer."""
+        if self.described() is None:
+            return content
+        try:
+            return self.vault().seal(label, content)
+        except SealingError as error:  # the agent's time may be over in the middle of a command
+            raise _locked(
+                f"{label} cannot be sealed: {error}", "unlock the keystore, and run the command again"
+            ) from None
 
     def unwrap(self, label: str, content: bytes, path: Path) -> bytes:
         """The bytes that were wrapped. Raises Failure when they cannot be opened."""

@@ -4,7 +4,7 @@ Written from the specifications (leafnodes 8 to 12, gateways 7 to 9, routes 11 a
 here is fast, everything is looked up anew from the list of wishes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from gossamer.mesh.engine.reference import (
@@ -42,6 +42,7 @@ GOES_TO = {C: {C, R, L, H, O}, L: {C, R, L, H, O}, H: {C, L, H}, R: {C, L}, I: {
 #: leaf nodes, then clusters. A message that came by route stays here, then goes to a leaf node, then to another node.
 RANK = {C: 0, R: 0, L: 1, H: 1, O: 2}
 RANK_FROM_ROUTE = {C: 0, L: 1, R: 2}
+RANK_OF_LAST_RESORT = 3  # from a route, to another node that stands for leaf nodes
 
 
 class Mode(Enum):
@@ -263,26 +264,31 @@ class Model:
         answer = self.answers.get((message.source, message.subject))
         if answer is not None:
             back = [(one.number, b"") for one in self.peers.values() if one.kind is O and hashed(one) == answer[5:11]]
-            return Verdict(answer, set(back))
+            if back:
+                return Verdict(answer, set(back))
+            # No way to that cluster from here: leaf nodes and hubs that want such answers may know one.
+            message, reach = replace(message, subject=answer), {L, H}
+        else:
+            reach = GOES_TO[source.kind]
         found = Verdict(message.subject)
         for wish in self.wishes:
-            if not wish.queue and self._usable(message, wish, GOES_TO[source.kind]):
+            if not wish.queue and self._usable(message, wish, reach):
                 found.plain.add((wish.peer, wish.sid))
         for peer in self.peers.values():
             opinion = peer.opinions.get(message.account)
-            if O in GOES_TO[source.kind] and opinion is not None and opinion.wants(message.subject):
+            if O in reach and opinion is not None and opinion.wants(message.subject):
                 found.plain.add((peer.number, b""))
         names = {one.queue for one in self.wishes if one.queue}
         for group in names if message.groups is None else names & set(message.groups):
-            best = self._best(message, group)
+            best = self._best(message, group, reach)
             if best:
                 found.eligible[group] = best
         return found
 
-    def _best(self, message: Message, group: bytes) -> set[tuple[int, bytes]]:
+    def _best(self, message: Message, group: bytes, reach: set[Kind]) -> set[tuple[int, bytes]]:
         source = self.peers[message.source]
         ranks = RANK_FROM_ROUTE if source.kind is R else RANK
-        reach = GOES_TO[source.kind] | ({R} if source.kind is R else set())
+        reach = reach | ({R} if source.kind is R else set())
         ranked: dict[tuple[int, int], set[tuple[int, bytes]]] = {}
         for wish in self.wishes:
             if wish.queue != group or not self._usable(message, wish, reach):
@@ -291,7 +297,7 @@ class Model:
             rank = ranks[of.kind]
             if of.kind is R and source.kind is R:
                 if wish.origin:
-                    continue  # FOUND 3: it should be the last resort, rank 3
+                    rank = RANK_OF_LAST_RESORT
                 if self._hears_plainly(of, message):
                     continue  # a node that has its copy already is not given it again (compatibility, 27)
             elif of.kind is R and wish.origin:
@@ -300,11 +306,8 @@ class Model:
         return ranked[min(ranked)] if ranked else set()
 
     def _hears_plainly(self, route: Peer, message: Message) -> bool:
-        """FOUND 4: also for the leaf cluster that the message comes from; ``_usable`` should be asked."""
         return any(
-            not one.queue and one.account == message.account and subject_matches(one.subject, message.subject)
-            for one in self.wishes
-            if one.peer == route.number
+            not one.queue and one.peer == route.number and self._usable(message, one, {R}) for one in self.wishes
         )
 
     def _usable(self, message: Message, wish: Wish, reach: set[Kind]) -> bool:

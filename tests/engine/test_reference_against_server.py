@@ -55,7 +55,7 @@ class ServerNode(Comparison):
 
     def open(self, user: str, options: Admission) -> int:
         link = len(self.sockets) + 1
-        connection = self.sockets[link] = socket.create_connection(self.address, timeout=2)
+        connection = self.sockets[link] = socket.create_connection(self.address, timeout=20)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection.makefile("rb", buffering=0) as lines:
             assert lines.readline().startswith(b"INFO ")

@@ -29,7 +29,6 @@ WAITING = {
     "ocsp_cache": ["ocsp_cache: true"],
     "prof_port": ["prof_port: 1"],
     "prof_block_rate": ["prof_block_rate: 1"],
-    "write_timeout": ["write_timeout: retry"],
     "no_sublist_cache": ["no_sublist_cache: true"],
     "js_ack_fc_v2": ["feature_flags {js_ack_fc_v2: true}"],
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 from gossamer.mesh.testing.plugin import Dial, Join, StartServer
 from gossamer.mesh.testing.process import ServerProcess
@@ -137,3 +138,23 @@ def test_write_deadline(shared_server: StartServer, dial: Dial, join: Join) -> N
             publisher.publish("slow.e", PAYLOAD)
         publisher.ping()
     assert closed_reason(server, client_id) == "Slow Consumer (Write Deadline)"
+
+
+def test_who_takes_a_little_is_kept_with_retry(shared_server: StartServer, dial: Dial, join: Join) -> None:
+    """``write_timeout: retry``: a deadline in which anything was taken is not the end."""
+    limits = 'max_payload: 1M\nmax_pending: 512MB\nwrite_deadline: "500ms"\nwrite_timeout: retry\n'
+    server = shared_server(config=limits, monitor=True)
+    lazy = dial(server, receive_buffer_bytes=4096)
+    client_id = lazy.handshake()["client_id"]
+    lazy.subscribe("slow.f", 1)
+    lazy.ping()
+    publisher = join(server)
+    for _ in range(20):
+        publisher.publish("slow.f", b"x" * 900_000)
+    lazy.socket.setblocking(False)
+    end = time.monotonic() + 2.0
+    while time.monotonic() < end:  # four deadlines, some hundred kilobytes in each
+        with suppress(BlockingIOError):
+            lazy.socket.recv(1 << 16)
+        time.sleep(0.05)
+    assert [one["cid"] for one in server.monitor("/connz")["connections"] if one["cid"] == client_id]

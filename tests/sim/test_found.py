@@ -42,6 +42,14 @@ FOUND = [
     ("clusters_chaos", 2073),
     # A leaf node moved to another node of its hub and heard there, seven seconds late, what it had heard: let pass.
     ("federation_chaos", 339),
+    # An event that another account's clients hear at a leaf node was lost when it came over a route: whom it may go to
+    # was left from the message before.
+    ("shared_by_edges", 7),
+    ("shared_by_edges", 14),
+    ("shared_by_edges", 22017),
+    # A queue group of an importing account: a member behind a leaf link was taken as often as one of the node itself.
+    ("shared_by_edges", 8),
+    ("shared_by_edges", 15),
 ]
 
 

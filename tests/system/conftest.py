@@ -1,6 +1,7 @@
 """A listener on the system account, and somebody to come and go, the same for both servers."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -42,12 +43,13 @@ class Listener:
         self._asked = 0
         for number, subject in enumerate(subjects):
             self.wire.subscribe(subject, f"s{number}")
-        self.wire.ping()
+        # Servers speak when they like, also before all subscriptions are in force.
+        self._early = deque(self.wire.read_messages_until_pong())
 
     def next(self, wanted: Callable[[Event], bool]) -> Event:
         """The next event of that kind; those before it are passed over."""
         while True:
-            event = _event(self.wire.read_message())
+            event = _event(self._early.popleft() if self._early else self.wire.read_message())
             if wanted(event):
                 return event
 

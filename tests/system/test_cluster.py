@@ -111,8 +111,7 @@ def test_limits_hold_for_the_cluster(mesh: list[ServerProcess], listen: Listen, 
     watcher = listen(mesh[0], "sys", "$SYS.ACCOUNT.A.SERVER.CONNS")
     await_servers(watcher, 2)
     here, there = mesh
-    clients = [join(here, user="ann", **{"pass": "pa"}), join(there, user="ann", **{"pass": "pa"})]
-    clients.append(join(here, user="ann", **{"pass": "pa"}))
+    clients = [_admitted(join, server) for server in (here, there, here)]
     for server in mesh:  # whoever was not told yet lets it in, and then closes it
         refused = dial(server)
         refused.read_info()
@@ -139,13 +138,25 @@ def _room(dial: Dial, mesh: list[ServerProcess], count: int) -> bool:
     return True
 
 
+def _admitted(join: Join, server: ServerProcess) -> Any:
+    """A client of the account, as soon as there is room: a server notices that somebody left when it comes to it."""
+
+    def attempt() -> Any:
+        try:
+            return join(server, user="ann", **{"pass": "pa"})
+        except WireError as error:
+            if "maximum account active connections exceeded" not in str(error):
+                raise
+            return None
+
+    return until(attempt, "there is no room")
+
+
 def test_numbers_of_a_foreign_server(mesh: list[ServerProcess], listen: Listen, join: Join, dial: Dial) -> None:
     server = mesh[0]
     until(lambda: _room(dial, mesh, 3), "there is no room")
     listener = listen(server, "sys", "$SYS.ACCOUNT.A.DISCONNECT")
-    oldest = join(server, user="ann", **{"pass": "pa"})
-    middle = join(server, user="ann", **{"pass": "pa"})
-    newest = join(server, user="ann", **{"pass": "pa"})
+    oldest, middle, newest = (_admitted(join, server) for _ in range(3))
     foreign = {"name": "foreign", "host": "127.0.0.1", "id": "N" + "F" * 55, "ver": "2.11.0", "seq": 5,
                "time": "2026-11-23T14:15:11Z", "jetstream": False, "flags": 0}  # fmt: skip
     told = {"server": foreign, "acc": "A", "name": "A", "conns": 2, "leafnodes": 0, "total_conns": 2}
@@ -160,14 +171,14 @@ def test_numbers_of_a_foreign_server(mesh: list[ServerProcess], listen: Listen, 
     await_servers(listener, 3)
     listener.wire.publish(f"$SYS.SERVER.{foreign['id']}.SHUTDOWN", json.dumps(foreign | {"seq": 6}).encode())
     await_servers(listener, 2)
-    join(server, user="ann", **{"pass": "pa"}).close()
+    _admitted(join, server).close()
     oldest.close()
 
 
 def test_counting_subscribers(mesh: list[ServerProcess], listen: Listen, join: Join, dial: Dial) -> None:
     until(lambda: _room(dial, mesh, 3), "there is no room")
     for server in mesh:
-        client = join(server, user="ann", **{"pass": "pa"})
+        client = _admitted(join, server)
         client.send(b"SUB foo.bar 1\r\nSUB foo.* q 2\r\n")
         client.ping()
     asker = listen(mesh[0], "ann", password="pa")
@@ -186,10 +197,10 @@ def test_a_server_that_crashed_takes_its_clients_with_it(
         listener = listen(here)
         await_servers(listener, 2)
         for _ in range(3):
-            join(there, user="ann", **{"pass": "pa"})
+            _admitted(join, there)
         until(lambda: not _room(dial, [here], 1), "the clients of the other server are not counted")
         there.kill()
         await_servers(listener, 1)
-        assert _room(dial, [here], 3)
+        until(lambda: _room(dial, [here], 3), "the clients of the server that crashed are still counted")
     finally:
         cluster.stop()

@@ -210,11 +210,9 @@ BLOCKS = (
             Row(
                 keys=("write_timeout",),
                 type=WRITE_TIMEOUT,
-                default="retry",
+                fields=("leafnodes.write_timeout",),
+                name="LeafNode",
                 doc="What then happens.",
-                waits_for=Feature.WRITE_RETRY,
-                is_off=lambda value: value in ("default", "retry"),
-                remedy='write "retry" to start',
             ),
             Row(
                 keys=("remotes",),

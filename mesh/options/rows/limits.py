@@ -2,7 +2,7 @@
 
 from gossamer.mesh.options.language.document import Node
 from gossamer.mesh.options.processing import Processing
-from gossamer.mesh.options.table import Feature, Reload, Row, Type, Wrong
+from gossamer.mesh.options.table import Reload, Row, Type, Wrong
 from gossamer.mesh.options.types import (
     BOOLEAN,
     DURATION,
@@ -105,13 +105,11 @@ TOP = (
     Row(
         keys=("write_timeout",),
         type=WRITE_TIMEOUT,
+        fields=("limits.write_timeout",),
         default="default (close)",
-        doc="What happens to a client that missed the write deadline.",
+        doc="What happens to a client that missed the write deadline; retry: it stays while it takes anything.",
         name="WriteTimeout",
         since="2.14",
-        waits_for=Feature.WRITE_RETRY,
-        is_off=lambda value: value != "retry",
-        remedy='write "close" to start',
     ),
     Row(
         keys=("ping_interval",),
