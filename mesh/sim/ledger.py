@@ -6,8 +6,8 @@ the mesh last settled: what one publisher says on one subject is heard in order 
 plain subscription hears each message, a queue group hears each once, in the publisher's cluster while it has a member.
 
 Two things are let pass. A leaf node that has moved to another node of its hub may hear there, over a slow route, what
-it had heard from the first one: the protocol has no means against it. And a member of an importing account's group behind
-a leaf link of another node counts as a member of that node, because routes tell of it as of any other.
+it had heard from the first one: the protocol has no means against it. And a member of an importing account's group
+behind a leaf link of another node counts as a member of that node, because routes tell of it as of any other.
 """
 
 from collections.abc import Callable

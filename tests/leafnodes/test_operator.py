@@ -7,7 +7,7 @@ import nats
 import pytest
 from leaf_peers import leaf_url
 from msgspec import structs
-from test_mixed import Clients, heard, kinds, linked, run, until  # noqa: F401
+from test_mixed_leafs import Clients, heard, kinds, linked, run, until  # noqa: F401
 
 from gossamer.auth.claims import AccountClaims, AccountLimits, OperatorClaims, SubjectList, UserClaims, UserGrant
 from gossamer.auth.credentials import format_credentials
