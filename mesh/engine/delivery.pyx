@@ -419,7 +419,9 @@ cdef uint8_t hand_on(Core* core, MatchGroup* group, uint32_t first, uint32_t end
         return 0
     at = weighted_pick(core, members, count, weight_of(members, count))
     for _ in range(count):
-        if not wants_plain(entry, members[at].link, message.origin) and pick_remote(core, members[at], group.name_of, message, entry):
+        if not wants_plain(entry, members[at].link, message.origin) and pick_remote(
+            core, members[at], group.name_of, message, entry
+        ):
             return 1
         at = at + 1 if at + 1 < count else 0
     return 0
